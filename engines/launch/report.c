@@ -1,0 +1,142 @@
+/* How every helper program says what failed. No C library, and no buffer: the parts of a message go out in one
+ * writev(2), so that lines of processes that fail together do not mix. */
+#include "report.h"
+
+#include <linux/errno.h>
+#include <linux/uio.h>
+
+#include "str.h"
+#include "sys.h"
+
+#define PARTS_MAX 12
+#define STDERR 2
+
+static const char *const texts[] = {
+	[EPERM] = "Operation not permitted",
+	[ENOENT] = "No such file or directory",
+	[ESRCH] = "No such process",
+	[EINTR] = "Interrupted system call",
+	[EIO] = "Input/output error",
+	[ENXIO] = "No such device or address",
+	[E2BIG] = "Argument list too long",
+	[ENOEXEC] = "Exec format error",
+	[EBADF] = "Bad file descriptor",
+	[ECHILD] = "No child processes",
+	[EAGAIN] = "Resource temporarily unavailable",
+	[ENOMEM] = "Cannot allocate memory",
+	[EACCES] = "Permission denied",
+	[EFAULT] = "Bad address",
+	[ENOTBLK] = "Block device required",
+	[EBUSY] = "Device or resource busy",
+	[EEXIST] = "File exists",
+	[EXDEV] = "Invalid cross-device link",
+	[ENODEV] = "No such device",
+	[ENOTDIR] = "Not a directory",
+	[EISDIR] = "Is a directory",
+	[EINVAL] = "Invalid argument",
+	[ENFILE] = "Too many open files in system",
+	[EMFILE] = "Too many open files",
+	[ENOTTY] = "Inappropriate ioctl for device",
+	[ETXTBSY] = "Text file busy",
+	[EFBIG] = "File too large",
+	[ENOSPC] = "No space left on device",
+	[ESPIPE] = "Illegal seek",
+	[EROFS] = "Read-only file system",
+	[EMLINK] = "Too many links",
+	[EPIPE] = "Broken pipe",
+	[EDOM] = "Numerical argument out of domain",
+	[ERANGE] = "Numerical result out of range",
+	[EDEADLK] = "Resource deadlock avoided",
+	[ENAMETOOLONG] = "File name too long",
+	[ENOLCK] = "No locks available",
+	[ENOSYS] = "Function not implemented",
+	[ENOTEMPTY] = "Directory not empty",
+	[ELOOP] = "Too many levels of symbolic links",
+	[ENODATA] = "No data available",
+	[ETIME] = "Timer expired",
+	[ENOLINK] = "Link has been severed",
+	[EPROTO] = "Protocol error",
+	[EBADMSG] = "Bad message",
+	[EOVERFLOW] = "Value too large for defined data type",
+	[EBADFD] = "File descriptor in bad state",
+	[ELIBACC] = "Can not access a needed shared library",
+	[ELIBBAD] = "Accessing a corrupted shared library",
+	[ELIBSCN] = ".lib section in a.out corrupted",
+	[ELIBMAX] = "Attempting to link in too many shared libraries",
+	[ELIBEXEC] = "Cannot exec a shared library directly",
+	[EILSEQ] = "Invalid or incomplete multibyte or wide character",
+	[EUSERS] = "Too many users",
+	[ENOTSOCK] = "Socket operation on non-socket",
+	[EMSGSIZE] = "Message too long",
+	[EPROTOTYPE] = "Protocol wrong type for socket",
+	[ENOPROTOOPT] = "Protocol not available",
+	[EPROTONOSUPPORT] = "Protocol not supported",
+	[EOPNOTSUPP] = "Operation not supported",
+	[EAFNOSUPPORT] = "Address family not supported by protocol",
+	[EADDRINUSE] = "Address already in use",
+	[EADDRNOTAVAIL] = "Cannot assign requested address",
+	[ENETUNREACH] = "Network is unreachable",
+	[ECONNREFUSED] = "Connection refused",
+	[ETIMEDOUT] = "Connection timed out",
+	[EHOSTUNREACH] = "No route to host",
+	[ESTALE] = "Stale file handle",
+	[EUCLEAN] = "Structure needs cleaning",
+	[EDQUOT] = "Disk quota exceeded",
+	[ECANCELED] = "Operation canceled",
+	[EKEYREJECTED] = "Key was rejected by service",
+};
+
+const char *error_text(long error)
+{
+	size_t i = (size_t)-error;
+
+	return error < 0 && i < sizeof(texts) / sizeof(texts[0]) ? texts[i] : NULL;
+}
+
+struct message {
+	struct iovec parts[PARTS_MAX];
+	unsigned n;
+};
+
+static void add(struct message *m, const char *text)
+{
+	m->parts[m->n++] = (struct iovec){ .iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text) };
+}
+
+void report(const char *what, const char *object, long error, const char *hint)
+{
+	struct message m = { .n = 0 };
+	char number[21];
+
+	add(&m, "udockpy: ");
+	add(&m, what);
+	if (object) {
+		add(&m, ": ");
+		add(&m, object);
+	}
+	if (error) {
+		const char *text = error_text(error);
+
+		if (!text) {
+			number[str_from_u64(number, error < 0 ? (uint64_t)-error : (uint64_t)error)] = '\0';
+			add(&m, ": error ");
+			text = number;
+		} else {
+			add(&m, ": ");
+		}
+		add(&m, text);
+	}
+	add(&m, "\n");
+	if (hint) {
+		add(&m, "hint: ");
+		add(&m, hint);
+		add(&m, "\n");
+	}
+	(void)SYS3(writev, STDERR, m.parts, m.n);
+}
+
+_Noreturn void die(int status, const char *what, const char *object, long error, const char *hint)
+{
+	report(what, object, error, hint);
+	sys_exit_group(status);
+}
