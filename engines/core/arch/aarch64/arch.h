@@ -1,0 +1,36 @@
+/* Raw system calls of aarch64 Linux: the only place that knows the calling convention. */
+#ifndef CORE_ARCH_H
+#define CORE_ARCH_H
+
+#define ARCH_NAME "aarch64"
+#define ARCH_EM_MACHINE 183 /* EM_AARCH64 */
+#define ARCH_AUDIT 0xC00000B7u /* AUDIT_ARCH_AARCH64 */
+
+static inline long arch_syscall6(long nr, long a, long b, long c, long d, long e, long f)
+{
+	register long x8 __asm__("x8") = nr;
+	register long x0 __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d;
+	register long x4 __asm__("x4") = e;
+	register long x5 __asm__("x5") = f;
+
+	__asm__ volatile("svc 0"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+			 : "memory", "cc");
+	return x0;
+}
+
+static inline long arch_syscall4(long nr, long a, long b, long c, long d)
+{
+	return arch_syscall6(nr, a, b, c, d, 0, 0);
+}
+
+static inline long arch_syscall3(long nr, long a, long b, long c)
+{
+	return arch_syscall6(nr, a, b, c, 0, 0, 0);
+}
+
+#endif

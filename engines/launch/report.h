@@ -1,0 +1,23 @@
+/* What every helper program shares: how it reports a failure and with what exit status. */
+#ifndef LAUNCH_REPORT_H
+#define LAUNCH_REPORT_H
+
+/* Exit statuses, as docker(1) and podman(1) have them; docs/reference/exit-codes.md. */
+enum exit_status {
+	EXIT_ENGINE = 123,     /* this node or this guest rules the engine out */
+	EXIT_UDOCKPY = 125,    /* udockpy itself failed */
+	EXIT_NOT_EXECUTABLE = 126,
+	EXIT_NOT_FOUND = 127,
+};
+
+/* Writes one line "udockpy: WHAT: OBJECT: REASON" and, when `hint` is not NULL, a second "hint: HINT" to standard
+ * error. `object` may be NULL; `error` is -errno or 0 (then no reason is written). */
+void report(const char *what, const char *object, long error, const char *hint);
+
+/* The same, then exits with `status`. */
+_Noreturn void die(int status, const char *what, const char *object, long error, const char *hint);
+
+/* English text of -errno (as strerror(3)), or NULL when unknown. */
+const char *error_text(long error);
+
+#endif
