@@ -15,6 +15,7 @@ struct creds {
 	uint64_t cap_inheritable, cap_permitted, cap_effective, cap_bounding, cap_ambient;
 	uint32_t securebits;  /* SECBIT_*; SECBIT_KEEP_CAPS is PR_SET_KEEPCAPS */
 	bool no_new_privs;    /* what the guest asked for, not what the engine needed */
+	uint8_t last_cap;     /* CAP_LAST_CAP of this kernel: what the guest may probe for */
 	uint16_t n_groups;
 	uint32_t groups[CREDS_GROUPS_MAX];
 };
@@ -57,10 +58,12 @@ struct creds_file {
 };
 
 /* What execve does to credentials (set-id bits, file capabilities, securebits, ambient set, keepcaps).
- * Returns whether AT_SECURE must be 1. */
-bool creds_exec(struct creds *c, const struct creds_file *file);
+ * Returns whether AT_SECURE must be 1 (0 or 1), or -EPERM, with *c unchanged, when the program's file capabilities ask
+ * for more than the bounding set lets it have: execve(2) fails then. */
+int creds_exec(struct creds *c, const struct creds_file *file);
 
-/* Decodes a security.capability value (VFS_CAP_REVISION_1..3) into file->cap_*; -EINVAL when malformed. */
+/* Decodes a security.capability value (VFS_CAP_REVISION_1..3) into file->has_caps and cap_*; -EINVAL when malformed (so
+ * then fails execve). Capabilities of another user namespace's root (revision 3, root id not 0) count as none. */
 int creds_parse_file_caps(const void *value, size_t size, struct creds_file *file);
 
 /* One line of text without spaces or newlines, for the hand-over at execve. Returns its length or -ENAMETOOLONG. */
