@@ -1,0 +1,28 @@
+# The two commands of the README, and shorthands for daily work. As root they install missing Debian packages and then
+# run as an ordinary user; as an ordinary user they say which packages are missing.
+#
+#   make demo              a Debian sandbox from nothing: bootstrap, install a package, run it
+#   make demo IMAGE=FILE   ... the same from an image file or a directory
+#   make test              everything, through tox
+#   make test ENVS=unit    some tox environments (comma-separated)
+#   make engines           the native helpers, into udockpy/libexec
+#   make clean             remove what was built
+
+IMAGE ?=
+ENVS ?=
+
+demo:
+	@scripts/need build $(if $(IMAGE),,demo)
+	@scripts/as-user scripts/demo "$(IMAGE)"
+
+test:
+	@scripts/need build test
+	@scripts/as-user scripts/test "$(ENVS)"
+
+engines:
+	$(MAKE) -C engines install
+
+clean:
+	rm -rf build dist docs/_build .tox .demo udockpy/libexec *.egg-info
+
+.PHONY: demo test engines clean
