@@ -1,5 +1,5 @@
 /* The credential state machine. Every rule here is the kernel's: kernel/sys.c (set*id), kernel/groups.c,
- * security/commoncap.c (capabilities) and fs/exec.c (set-id bits), as of Linux 6.16; older kernels differ in corners only.
+ * security/commoncap.c (capabilities) and fs/exec.c (set-id bits), as of Linux 6.16; older kernels differ in corners.
  * tests/native/core/test_creds.c compares it with the kernel it runs on. */
 #include "creds.h"
 
@@ -597,7 +597,7 @@ static bool is_sound(const struct creds *c)
 {
 	uint64_t all = c->cap_inheritable | c->cap_permitted | c->cap_bounding;
 
-	return c->last_cap <= 63 && subset(all, valid_caps(c->last_cap)) && subset(c->cap_effective, c->cap_permitted) &&
+	return subset(all, valid_caps(c->last_cap)) && subset(c->cap_effective, c->cap_permitted) &&
 	       subset(c->cap_ambient, c->cap_permitted & c->cap_inheritable) &&
 	       subset(c->securebits, SECBITS_ALL | SECBITS_LOCKS);
 }
