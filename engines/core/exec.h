@@ -29,7 +29,8 @@ struct exec_program {
 	unsigned n_prefix;
 	unsigned flags; /* enum exec_flags */
 	int machine;	/* e_machine of a refused program, for the message */
-	char text[EXEC_SHEBANG_MAX * EXEC_SHEBANG_DEPTH + PATH_MAX]; /* where prefix strings live */
+	const char *execfn; /* AT_EXECFN: the path as given, or /dev/fd/N[/path] when it was relative to a descriptor */
+	char text[EXEC_SHEBANG_MAX * EXEC_SHEBANG_DEPTH + PATH_MAX]; /* where execfn and the prefix strings live */
 };
 
 /* Plans the execution of (dirfd, guest_path) with `at_flags` (AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW).

@@ -1,0 +1,451 @@
+/* Planning an execve: permission to execute, the shebang chain, the ELF header and its interpreter.
+ *
+ * The rules and errors are those of execve(2). Everything is decided on the opened file, never on its name again, so
+ * that what was checked is what runs. Headers are read through one window of scratch memory: a program whose program
+ * headers lie in its first page, as all do, costs a single read. */
+#include "exec.h"
+
+#include <linux/elf.h>
+#include <linux/errno.h>
+
+#include "str.h"
+
+/* <linux/stat.h> leaves these to a C library when there is one. */
+#define FILE_TYPE_MASK 0170000
+#define FILE_REGULAR 0100000
+#define FILE_SYMLINK 0120000
+
+#define ACCESS_EXEC 1 /* X_OK */
+#define MEMFD_GET_SEALS 1034 /* F_GET_SEALS */
+#define GO_NOTE_BUILD_ID 4
+#define NOTES_MAX 32 /* of one segment; a linker writes a handful */
+#define PHDRS_SIZE_MAX 65536
+
+#ifndef __NR_faccessat2
+#define __NR_faccessat2 439 /* 5.8 */
+#endif
+
+/* A part of a file in memory. */
+struct window {
+	int fd;
+	char *buf; /* PATH_MAX bytes */
+	uint64_t offset;
+	size_t len;
+};
+
+/* Copies `size` (<= PATH_MAX) bytes at `offset` of the file. Returns 0 or -errno, -EIO when the file is shorter. */
+static int window_read(struct window *w, uint64_t offset, void *ret, size_t size)
+{
+	if (offset < w->offset || offset - w->offset > w->len || w->len - (offset - w->offset) < size) {
+		long n = sys_pread(w->fd, w->buf, PATH_MAX, (int64_t)offset);
+
+		w->offset = offset;
+		w->len = n < 0 ? 0 : (size_t)n;
+		if (n < 0)
+			return (int)n;
+		if (w->len < size)
+			return -EIO;
+	}
+	memcpy(ret, w->buf + (offset - w->offset), size);
+	return 0;
+}
+
+/* Writes "/proc/self/fd/N". */
+static void proc_fd_path(char *buf, int fd)
+{
+	static const char prefix[] = "/proc/self/fd/";
+
+	memcpy(buf, prefix, sizeof(prefix) - 1);
+	buf += sizeof(prefix) - 1;
+	buf[str_from_u64(buf, (unsigned)fd)] = '\0';
+}
+
+static int check_type(const struct stat *st)
+{
+	if ((st->st_mode & FILE_TYPE_MASK) == FILE_SYMLINK)
+		return -ELOOP;
+	return (st->st_mode & FILE_TYPE_MASK) == FILE_REGULAR ? 0 : -EACCES;
+}
+
+/* Whether the opened file may be executed: its mode bits for the effective ids, and no noexec mount. The kernel's own
+ * answer; access(2) knows about noexec. */
+static int check_access(int fd)
+{
+	char path[48];
+	long r = SYS4(faccessat2, fd, "", ACCESS_EXEC, AT_EMPTY_PATH | AT_EACCESS);
+
+	/* Before 5.8, or a filter that has not heard of the call: asking for the real ids is the same thing for a
+	 * process that cannot have gained any. */
+	if (r == -ENOSYS || r == -EPERM) {
+		proc_fd_path(path, fd);
+		r = SYS3(faccessat, AT_FDCWD, path, ACCESS_EXEC);
+	}
+	return (int)r;
+}
+
+/* Opens what the descriptor names once more, so that neither its close-on-exec flag nor its offset is shared. */
+static int open_descriptor(int fd)
+{
+	char path[48];
+	struct stat st;
+	long flags, r;
+
+	if (fd == AT_FDCWD)
+		return -EACCES; /* a directory */
+	r = sys_fstatat(fd, "", &st, AT_EMPTY_PATH);
+	if (r < 0)
+		return (int)r;
+	r = check_type(&st);
+	if (r < 0)
+		return (int)r;
+	flags = sys_fcntl(fd, F_GETFL, 0);
+	if (flags < 0)
+		return (int)flags;
+	/* A file open for writing is busy; a memfd is born writable and is not. */
+	if (!(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY &&
+	    (st.st_nlink || sys_fcntl(fd, MEMFD_GET_SEALS, 0) < 0))
+		return -ETXTBSY;
+	proc_fd_path(path, fd);
+	r = sys_openat(AT_FDCWD, path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
+	/* A file that only this descriptor may still read, or no /proc: it is read at explicit offsets only. */
+	if (r < 0 && !(flags & O_PATH) && (flags & O_ACCMODE) != O_WRONLY)
+		r = sys_fcntl(fd, F_DUPFD, 0);
+	return (int)r;
+}
+
+static int open_path(const struct view *v, const struct here *here, struct scratch *s, int dirfd, const char *path,
+		     unsigned want)
+{
+	struct where w;
+	struct stat st;
+	bool nofollow;
+	int r;
+
+	for (;;) {
+		r = view_resolve(v, here, s, dirfd, path, want, &w);
+		if (r < 0)
+			return r;
+		/* An answer of the view is never followed: it is unverified, or walked, and then a link that was put
+		 * there since must not lead outside. */
+		nofollow = !(want & WANT_FOLLOW) || (v->root_fd >= 0 && !w.magic);
+		r = (int)sys_fstatat(w.fd, w.name, &st, nofollow ? AT_SYMLINK_NOFOLLOW : 0);
+		if (r < 0)
+			return r;
+		r = check_type(&st);
+		if (r != -ELOOP || !(want & WANT_FOLLOW) || (want & WANT_WALK))
+			break;
+		want |= WANT_WALK;
+	}
+	if (r < 0)
+		return r;
+	/* The type was checked first for the side effects of opening a device; O_NONBLOCK is for what replaced it. */
+	return (int)sys_openat(w.fd, w.name, O_RDONLY | O_NOCTTY | O_NONBLOCK | (nofollow ? O_NOFOLLOW : 0), 0);
+}
+
+/* Opens a file for execution. Returns a descriptor or -errno. */
+static int open_exec(const struct view *v, const struct here *here, struct scratch *s, int dirfd, const char *path,
+		     int at_flags)
+{
+	struct stat st;
+	int fd, r;
+
+	if (!*path && (at_flags & AT_EMPTY_PATH))
+		fd = open_descriptor(dirfd);
+	else
+		fd = open_path(v, here, s, dirfd, path, at_flags & AT_SYMLINK_NOFOLLOW ? 0 : WANT_FOLLOW);
+	if (fd < 0)
+		return fd;
+	r = (int)sys_fstatat(fd, "", &st, AT_EMPTY_PATH);
+	if (r == 0)
+		r = check_type(&st);
+	if (r == 0)
+		r = check_access(fd);
+	if (r < 0) {
+		(void)sys_close(fd);
+		return r;
+	}
+	return fd;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* Splits the "#!" line at the start of `buf` (EXEC_SHEBANG_MAX bytes, zeros after the end of the file) in place.
+ * A line without newline in the buffer is accepted as long as the interpreter's name is whole; its argument may be
+ * cut. *ret_arg is NULL without an argument. Returns 0 or -ENOEXEC. */
+static int split_shebang(char *buf, char **ret_name, char **ret_arg)
+{
+	char *const last = buf + EXEC_SHEBANG_MAX - 1;
+	char *name = buf + 2, *end = buf, *stop;
+
+	while (end < last && *end && *end != '\n')
+		end++;
+	if (*end != '\n')
+		end = last;
+	while (name < end && is_blank(*name))
+		name++;
+	if (name == end)
+		return -ENOEXEC; /* blanks only */
+	for (stop = name; stop < end && *stop && !is_blank(*stop);)
+		stop++;
+	if (end == last && stop == end && *end != '\n' && *end && !is_blank(*end))
+		return -ENOEXEC; /* the name may go on behind the buffer */
+	*ret_name = name;
+	*ret_arg = NULL;
+	if (stop == end || !*stop) {
+		*stop = '\0';
+		return 0;
+	}
+	while (is_blank(end[-1]))
+		end--;
+	*end = '\0';
+	*stop++ = '\0';
+	while (stop < end && is_blank(*stop))
+		stop++;
+	if (stop < end)
+		*ret_arg = stop;
+	return 0;
+}
+
+/* Whether a note segment holds the build id that Go's linker writes. */
+static bool has_go_note(struct window *w, uint64_t offset, uint64_t size)
+{
+	struct {
+		Elf64_Nhdr h;
+		char name[4];
+	} note;
+
+	for (unsigned i = 0; i < NOTES_MAX && size >= sizeof(note); i++) {
+		uint64_t step;
+
+		if (window_read(w, offset, &note, sizeof(note)) < 0)
+			return false;
+		if (note.h.n_type == GO_NOTE_BUILD_ID && note.h.n_namesz == 4 && memcmp(note.name, "Go\0", 4) == 0)
+			return true;
+		step = sizeof(note.h) + (((uint64_t)note.h.n_namesz + 3) & ~3ULL) +
+		       (((uint64_t)note.h.n_descsz + 3) & ~3ULL);
+		if (step >= size)
+			return false;
+		offset += step;
+		size -= step;
+	}
+	return false;
+}
+
+/* Whether the program header table is one that the kernel takes. */
+static bool phdrs_are_sane(const Elf64_Ehdr *eh)
+{
+	return eh->e_phentsize == sizeof(Elf64_Phdr) && eh->e_phnum &&
+	       (size_t)eh->e_phnum * sizeof(Elf64_Phdr) <= PHDRS_SIZE_MAX;
+}
+
+static bool is_elf(const Elf64_Ehdr *eh)
+{
+	return memcmp(eh->e_ident, ELFMAG, SELFMAG) == 0;
+}
+
+/* Opens the interpreter named `path` and checks that it can be one. Returns a descriptor or -errno. */
+static int open_interpreter(const struct view *v, const struct here *here, struct scratch *s, const char *path)
+{
+	Elf64_Ehdr eh;
+	struct window w = { .buf = s->link };
+	int fd, r;
+
+	fd = open_exec(v, here, s, AT_FDCWD, path, 0);
+	if (fd < 0)
+		return fd;
+	w.fd = fd;
+	r = window_read(&w, 0, &eh, sizeof(eh));
+	if (r == 0 && (!is_elf(&eh) || eh.e_machine != ARCH_EM_MACHINE || !phdrs_are_sane(&eh) ||
+		       (eh.e_type != ET_EXEC && eh.e_type != ET_DYN)))
+		r = -ELIBBAD;
+	if (r < 0) {
+		(void)sys_close(fd);
+		return r;
+	}
+	return fd;
+}
+
+/* Reads the ELF file program->exe_fd, whose first bytes (zero-padded to EXEC_SHEBANG_MAX) are in `w`. */
+static int plan_elf(const struct view *v, const struct here *here, struct scratch *s, struct window *w,
+		    struct exec_program *program)
+{
+	char *const interp = program->exe_guest; /* not needed for its own purpose yet */
+	bool has_interp = false;
+	Elf64_Ehdr eh;
+	Elf64_Phdr ph;
+	int r;
+
+	memcpy(&eh, w->buf, sizeof(eh));
+	if (!is_elf(&eh))
+		return -ENOEXEC;
+	if (eh.e_ident[EI_DATA] == ELFDATA2MSB) {
+		program->machine = __builtin_bswap16(eh.e_machine);
+		return -ENOEXEC;
+	}
+	if (eh.e_type != ET_EXEC && eh.e_type != ET_DYN)
+		return -ENOEXEC;
+	if (eh.e_machine != ARCH_EM_MACHINE || (eh.e_ident[EI_CLASS] == ELFCLASS32 && !phdrs_are_sane(&eh))) {
+		program->machine = eh.e_machine;
+		return -ENOEXEC;
+	}
+	if (!phdrs_are_sane(&eh))
+		return -ENOEXEC;
+	for (unsigned i = 0; i < eh.e_phnum; i++) {
+		if (window_read(w, eh.e_phoff + i * sizeof(ph), &ph, sizeof(ph)) < 0)
+			return -ENOEXEC;
+		if (ph.p_type == PT_GNU_STACK) {
+			program->flags &= ~(unsigned)EXEC_FLAG_EXECSTACK;
+			program->flags |= ph.p_flags & PF_X ? EXEC_FLAG_EXECSTACK : 0;
+		} else if (ph.p_type == PT_NOTE) {
+			program->flags |= has_go_note(w, ph.p_offset, ph.p_filesz) ? EXEC_FLAG_GO : 0;
+		} else if (ph.p_type == PT_INTERP && !has_interp) {
+			if (ph.p_filesz < 2 || ph.p_filesz > PATH_MAX)
+				return -ENOEXEC;
+			r = window_read(w, ph.p_offset, interp, ph.p_filesz);
+			if (r < 0)
+				return r;
+			if (interp[ph.p_filesz - 1])
+				return -ENOEXEC;
+			has_interp = true;
+		}
+	}
+	if (has_interp) {
+		r = open_interpreter(v, here, s, interp);
+		if (r < 0)
+			return r;
+		program->interp_fd = r;
+	}
+	return 0;
+}
+
+/* The canonical guest path of the opened program. A file outside the view (a memfd) keeps the kernel's text. */
+static int name_program(const struct view *v, struct scratch *s, struct exec_program *program)
+{
+	char path[48];
+	long n;
+
+	proc_fd_path(path, program->exe_fd);
+	n = sys_readlinkat(AT_FDCWD, path, s->link, sizeof(s->link) - 1);
+	if (n < 0)
+		return (int)n;
+	s->link[n] = '\0';
+	n = view_unresolve(v, s->link, program->exe_guest, sizeof(program->exe_guest));
+	if (n == -ENOENT)
+		n = str_copy(program->exe_guest, sizeof(program->exe_guest), s->link);
+	return n < 0 ? (int)n : 0;
+}
+
+/* The name of the program as the kernel passes it on: `path`, or /dev/fd/N[/path] when it is relative to a descriptor.
+ * Returns its length or -ENAMETOOLONG; *ret_unreachable: that name is gone once the program runs. */
+static long name_execfn(char *buf, size_t size, int dirfd, const char *path, bool *ret_unreachable)
+{
+	char number[24];
+	long n;
+
+	*ret_unreachable = false;
+	if (dirfd == AT_FDCWD || *path == '/')
+		return str_copy(buf, size, path);
+	*ret_unreachable = sys_fcntl(dirfd, F_GETFD, 0) & FD_CLOEXEC;
+	number[str_from_u64(number, (unsigned)dirfd)] = '\0';
+	n = str_copy(buf, size, "/dev/fd/");
+	n = str_append(buf, size, (size_t)n, number);
+	if (*path) {
+		n = str_append(buf, size, (size_t)n, "/");
+		n = str_append(buf, size, (size_t)n, path);
+	}
+	return n;
+}
+
+/* Appends a string to program->text and to the reversed prefix. Returns it, or NULL when there is no room. */
+static char *push_prefix(struct exec_program *program, size_t *used, const char *string)
+{
+	char *const at = program->text + *used;
+	long n = str_copy(at, sizeof(program->text) - *used, string);
+
+	if (n < 0 || program->n_prefix == sizeof(program->prefix) / sizeof(program->prefix[0]))
+		return NULL;
+	*used += (size_t)n + 1;
+	program->prefix[program->n_prefix++] = at;
+	return at;
+}
+
+/* Follows the shebang chain from program->exe_fd to an ELF file and plans that. Each script pushes what it puts before
+ * the arguments in reverse order. */
+static int plan_chain(const struct view *v, const struct here *here, struct scratch *s, struct exec_program *program,
+		      size_t used, bool unreachable)
+{
+	for (unsigned depth = 0; depth <= EXEC_SHEBANG_DEPTH; depth++) {
+		struct window w = { .fd = program->exe_fd, .buf = s->link };
+		long n = sys_pread(w.fd, w.buf, PATH_MAX, 0);
+		char *name, *arg;
+		int r;
+
+		if (n < 0)
+			return (int)n;
+		w.len = (size_t)n;
+		if (w.len < EXEC_SHEBANG_MAX)
+			memset(w.buf + w.len, 0, EXEC_SHEBANG_MAX - w.len);
+		if (w.buf[0] != '#' || w.buf[1] != '!')
+			return plan_elf(v, here, s, &w, program);
+		r = split_shebang(w.buf, &name, &arg);
+		if (r < 0)
+			return r;
+		if (unreachable)
+			return -ENOENT;
+		if (program->n_prefix == 0)
+			program->prefix[program->n_prefix++] = program->text;
+		if (arg && !push_prefix(program, &used, arg))
+			return -ELOOP;
+		name = push_prefix(program, &used, name);
+		if (!name)
+			return -ELOOP;
+		(void)sys_close(program->exe_fd);
+		program->exe_fd = open_exec(v, here, s, AT_FDCWD, name, 0);
+		if (program->exe_fd < 0)
+			return program->exe_fd;
+	}
+	return -ELOOP;
+}
+
+/* See exec.h. */
+int exec_plan(const struct view *v, const struct here *here, struct scratch *s, int dirfd, const char *guest_path,
+	      int at_flags, struct exec_program *program)
+{
+	bool unreachable;
+	long n;
+	int r;
+
+	program->exe_fd = program->interp_fd = -1;
+	program->exe_guest[0] = '\0';
+	program->n_prefix = program->flags = 0;
+	program->machine = 0;
+	program->execfn = program->text;
+	if (at_flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+		return -EINVAL;
+	r = open_exec(v, here, s, dirfd, guest_path, at_flags);
+	if (r < 0)
+		return r;
+	program->exe_fd = r;
+	n = name_execfn(program->text, sizeof(program->text), dirfd, guest_path, &unreachable);
+	r = n < 0 ? (int)n : plan_chain(v, here, s, program, (size_t)n + 1, unreachable);
+	if (r == 0)
+		r = name_program(v, s, program);
+	if (r < 0) {
+		if (program->exe_fd >= 0)
+			(void)sys_close(program->exe_fd);
+		if (program->interp_fd >= 0)
+			(void)sys_close(program->interp_fd);
+		program->exe_fd = program->interp_fd = -1;
+		return r;
+	}
+	for (unsigned i = 0; i < program->n_prefix / 2; i++) {
+		char *const swap = program->prefix[i];
+
+		program->prefix[i] = program->prefix[program->n_prefix - 1 - i];
+		program->prefix[program->n_prefix - 1 - i] = swap;
+	}
+	return 0;
+}
