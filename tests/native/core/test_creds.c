@@ -39,6 +39,15 @@ static uint32_t rnd(uint32_t n)
 	return (uint32_t)(rng >> 32) % n;
 }
 
+/* Whether the kernel is older than MAJOR.MINOR. */
+static bool older_than(int major, int minor)
+{
+	struct utsname u;
+	int a = 0, b = 0;
+
+	return uname(&u) == 0 && sscanf(u.release, "%d.%d", &a, &b) == 2 && (a < major || (a == major && b < minor));
+}
+
 /* What is executed: copies of this test with other owners, modes and file capabilities. */
 struct program {
 	mode_t mode;
@@ -122,9 +131,9 @@ static void ask_kernel(struct creds *c)
 
 static void show(const char *who, const struct creds *c)
 {
-	fprintf(stderr,
-		"#   %s: uid %u %u %u %u gid %u %u %u %u I %llx P %llx E %llx B %llx A %llx sec %x nnp %d groups", who,
-		c->ruid, c->euid, c->suid, c->fsuid, c->rgid, c->egid, c->sgid, c->fsgid,
+	fprintf(stderr, "#   %s: uid %u %u %u %u gid %u %u %u %u", who, c->ruid, c->euid, c->suid, c->fsuid, c->rgid,
+		c->egid, c->sgid, c->fsgid);
+	fprintf(stderr, " I %llx P %llx E %llx B %llx A %llx sec %x nnp %d groups",
 		(unsigned long long)c->cap_inheritable, (unsigned long long)c->cap_permitted,
 		(unsigned long long)c->cap_effective, (unsigned long long)c->cap_bounding,
 		(unsigned long long)c->cap_ambient, c->securebits, c->no_new_privs);
@@ -472,15 +481,6 @@ static const char *enter_namespace(void)
 		return "not root, and user namespaces cannot be mapped";
 	in_namespace = true;
 	return NULL;
-}
-
-/* Whether the kernel is older than MAJOR.MINOR. */
-static bool older_than(int major, int minor)
-{
-	struct utsname u;
-	int a = 0, b = 0;
-
-	return uname(&u) == 0 && sscanf(u.release, "%d.%d", &a, &b) == 2 && (a < major || (a == major && b < minor));
 }
 
 static void remove_dir(void)
