@@ -34,6 +34,11 @@ struct view {
 	unsigned n_binds;
 	struct bind binds[VIEW_BINDS_MAX]; /* sorted by guest path; a covered duplicate is dropped */
 	struct dircache *cache;		   /* NULL = none */
+	/* What follows is kept by view_init(), view_add_bind() and view_chroot(). */
+	uint64_t salt;		 /* of the root and the binds: tells the views that share a cache apart */
+	uint64_t mount_filter;	 /* Bloom filter of the last components of bind targets */
+	bool any_read_only;	 /* the root or a bind is */
+	bool identity_read_only; /* an identity bind is */
 };
 
 /* Scratch memory of one resolution, given by the caller (about 16 KiB; pages are touched only as needed). */
@@ -49,7 +54,9 @@ enum want {
 	WANT_FOLLOW = 1 << 0,  /* a final symlink is followed */
 	WANT_PARENT = 1 << 1,  /* the final component is a name to make, remove or rename: it is never followed, and it
 				* may not exist; mount points answer -EBUSY */
-	WANT_CREATE = 1 << 2,  /* with FOLLOW: open(O_CREAT); what a dangling symlink names may be created */
+	WANT_CREATE = 1 << 2,  /* with FOLLOW: open(O_CREAT); what a dangling symlink names may be created.
+				* With PARENT: the name is made (mkdir, symlink, O_EXCL); what is there is -EEXIST, also
+				* a mount point and on a read-only mount */
 	WANT_WRITE = 1 << 3,   /* the call changes the object or its directory: -EROFS on a read-only root or bind */
 	WANT_STRING = 1 << 4,  /* the call has no dirfd: the answer must be usable with AT_FDCWD */
 	WANT_WALK = 1 << 5,    /* use the walker only (the fast tiers found a final symlink, or the fuzzer asks) */
@@ -66,7 +73,9 @@ struct where {
 	/* The final component is a /proc magic link that the kernel itself must follow. Else a caller that wants no
 	 * link followed may pass NOFOLLOW flags always. */
 	bool magic;
-	/* The answer lies under a bind or the root that is read-only. */
+	/* The answer lies under a bind or the root that is read-only. Of a relative path only told when WANT_WRITE or
+	 * WANT_CREATE asks: then such an answer is a device, pipe or socket, which may be opened for writing but not
+	 * changed, or a file that exists and is only looked at. */
 	bool read_only;
 	/* Canonical guest path in scratch->canon is valid (the walker answered). */
 	bool has_canon;

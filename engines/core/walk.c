@@ -1,0 +1,459 @@
+/* The readlink walker: what fs/namei.c does, over the guest's root and binds. It knows everything, trusts nothing that
+ * was remembered, and is the oracle of the fast tiers.
+ *
+ * It walks one component at a time, and asks with readlink(2) whether it is a symlink. The answer also tells of most
+ * errors: a missing name, a parent that is no directory or may not be searched. What the last component is stays for the
+ * caller's own system call to find out, on the path that is returned.
+ *
+ * Rules where the guest's mount points are not the kernel's:
+ *  - a bind covers the name it is bound on, also when that is a symlink in the image;
+ *  - a directory on the way to a bind's target that is missing in the image can be walked through, but is not there for
+ *    anything else (-ENOENT);
+ *  - a mount point cannot be removed or renamed (-EBUSY) and, being there, not be made (-EEXIST for WANT_CREATE;
+ *    without that flag -EBUSY, which a caller that makes something says as -EEXIST). */
+#include "walk.h"
+
+#include <linux/errno.h>
+
+#include "str.h"
+
+/* What steps return beside 0 and -errno. */
+enum {
+	DONE = 1,  /* answered */
+	MOVED = 2, /* went through a link */
+};
+
+struct walk {
+	const struct view *v;
+	const struct here *here;
+	struct scratch *s;
+	unsigned want;
+	const struct bind *bind; /* that `canon` lies under; NULL = the root */
+	size_t len;		 /* of s->canon; "" is the guest's root */
+	char *rest;		 /* what is still to walk, at the end of s->pending */
+	unsigned links;		 /* followed so far */
+	bool searchable;	 /* `canon` is known to be a directory that may be searched */
+	bool slash;		 /* the path ended in a slash: a directory is demanded */
+};
+
+/* ---- where `canon` is on the host ---- */
+
+/* The (fd, name) of `canon`, in place when possible, else in s->host. */
+static int locate(const struct walk *w, int *ret_fd, const char **ret_name)
+{
+	struct scratch *s = w->s;
+	const struct bind *b = w->bind;
+	long ret;
+
+	*ret_fd = AT_FDCWD;
+	if (!b) {
+		*ret_fd = w->v->root_fd;
+		*ret_name = w->len ? s->canon + 1 : ".";
+	} else if (b->identity) {
+		*ret_name = s->canon;
+	} else {
+		ret = view_host_path(w->v, s->canon, s->host, PATH_MAX, NULL);
+		if (ret < 0)
+			return (int)ret;
+		*ret_name = s->host;
+	}
+	return 0;
+}
+
+/* Whether `canon` may lie beneath the host's /proc. */
+static bool may_be_proc(const struct walk *w)
+{
+	const char *base = w->bind ? w->bind->host : w->v->root;
+	size_t len = w->bind ? w->bind->host_len : w->v->root_len;
+
+	return len == 0 || path_has_prefix(base, "/proc", 5);
+}
+
+/* ---- stepping ---- */
+
+static void go_to_root(struct walk *w)
+{
+	w->len = 0;
+	w->s->canon[0] = '\0';
+	w->bind = NULL;
+	w->searchable = true;
+}
+
+static int push(struct walk *w, const char *name, size_t n)
+{
+	const struct bind *b;
+
+	if (w->len + n + 2 > PATH_MAX)
+		return -ENAMETOOLONG;
+	w->s->canon[w->len] = '/';
+	memcpy(w->s->canon + w->len + 1, name, n);
+	w->len += n + 1;
+	w->s->canon[w->len] = '\0';
+	w->searchable = false;
+	if (view_maybe_mountpoint(w->v, name, n)) {
+		b = view_bind_at(w->v, w->s->canon, w->len);
+		if (b)
+			w->bind = b;
+	}
+	return 0;
+}
+
+static void pop(struct walk *w)
+{
+	bool leaves_bind = w->bind && w->bind->guest_len == w->len;
+
+	while (w->len > 0 && w->s->canon[--w->len] != '/')
+		;
+	w->s->canon[w->len] = '\0';
+	if (leaves_bind)
+		w->bind = view_bind_of(w->v, w->s->canon, w->len);
+}
+
+/* Puts the path in s->link (of `n` bytes) before what is still to walk. */
+static int prepend_link(struct walk *w, size_t n)
+{
+	if (w->slash)
+		w->rest--;
+	if ((size_t)(w->rest - w->s->pending) < n)
+		return -ENAMETOOLONG;
+	w->rest -= n;
+	memcpy(w->rest, w->s->link, n);
+	return 0;
+}
+
+/* What "." and ".." ask of the directory they stand in. */
+static int check_searchable(struct walk *w)
+{
+	const char *name;
+	struct stat st;
+	int fd, ret;
+	long err;
+
+	if (w->searchable)
+		return 0;
+	ret = locate(w, &fd, &name);
+	if (ret < 0)
+		return ret;
+	if (name == w->s->canon || name == w->s->canon + 1)
+		name = memcpy(w->s->host, name, strlen(name) + 1);
+	err = str_append(w->s->host, PATH_MAX, strlen(w->s->host), "/.");
+	if (err >= 0)
+		err = sys_fstatat(fd, w->s->host, &st, AT_SYMLINK_NOFOLLOW);
+	if (err == -ENOENT && view_leads_to_bind(w->v, w->s->canon, w->len))
+		err = 0;
+	if (err < 0)
+		return (int)err;
+	w->searchable = true;
+	return 0;
+}
+
+/* ---- answering ---- */
+
+static void say(struct walk *w, struct where *ret, int fd, const char *name)
+{
+	*ret = (struct where){
+		.fd = fd,
+		.name = name,
+		.read_only = w->bind ? w->bind->read_only : w->v->root_read_only,
+		.has_canon = true,
+	};
+}
+
+/* The answer for `canon` with `tail` ("", "/", "/.", "/..") after its name. */
+static int say_canon(struct walk *w, struct where *ret, const char *tail)
+{
+	struct scratch *s = w->s;
+	const char *name;
+	long err;
+	int fd;
+
+	err = locate(w, &fd, &name);
+	if (err < 0)
+		return (int)err;
+	if (fd != AT_FDCWD && (w->want & WANT_STRING)) {
+		if (w->len)
+			err = view_root_string(w->v, s->canon + 1, s->host);
+		else
+			err = view_host_path(w->v, "", s->host, PATH_MAX, NULL);
+		if (err < 0)
+			return (int)err;
+		fd = AT_FDCWD;
+		name = s->host;
+	}
+	if (*tail) {
+		if (name != s->host)
+			name = memcpy(s->host, name, strlen(name) + 1);
+		err = str_append(s->host, PATH_MAX, strlen(name), tail);
+		if (err < 0)
+			return (int)err;
+	}
+	say(w, ret, fd, name);
+	return DONE;
+}
+
+/* What a read-only mount refuses. An error of the object itself comes first, as in the kernel. */
+static int check_writable(struct walk *w, const struct where *ret)
+{
+	unsigned type;
+	struct stat st;
+	long err;
+
+	if (!ret->read_only || !(w->want & (WANT_WRITE | WANT_CREATE)))
+		return 0;
+	err = sys_fstatat(ret->fd, ret->name, &st, AT_SYMLINK_NOFOLLOW);
+	if (w->want & WANT_CREATE) {
+		if (err == -ENOENT)
+			return -EROFS;
+		if (err == 0 && (w->want & WANT_PARENT))
+			return -EEXIST;
+	}
+	if (err < 0)
+		return err == -ENOENT && (w->want & WANT_PARENT) ? -EROFS : (int)err;
+	if (!(w->want & WANT_WRITE))
+		return 0;
+	/* Devices, pipes and sockets of a read-only mount can be opened for writing. */
+	type = st.st_mode & 0170000;
+	if ((w->want & WANT_FOLLOW) && !(w->want & WANT_PARENT) && type != 0100000 && type != 0040000)
+		return 0;
+	return -EROFS;
+}
+
+/* The final component is `canon`, which is no symlink or is not to be followed. */
+static int finish(struct walk *w, struct where *ret)
+{
+	int err;
+
+	if ((w->want & WANT_PARENT) && w->bind && w->bind->guest_len == w->len)
+		return (w->want & WANT_CREATE) ? -EEXIST : -EBUSY;
+	err = say_canon(w, ret, w->slash ? "/" : "");
+	if (err < 0)
+		return err;
+	err = check_writable(w, ret);
+	return err < 0 ? err : DONE;
+}
+
+/* A name that is no name: rmdir("/"), mkdir("a/."), unlink(".."). The kernel refuses each with an error of its own
+ * before it looks at the object, so it may see such a name. */
+static int finish_no_name(struct walk *w, struct where *ret, const char *tail)
+{
+	int err;
+
+	if (!*tail) {
+		say(w, ret, AT_FDCWD, "/");
+		return DONE;
+	}
+	err = check_searchable(w);
+	return err < 0 ? err : say_canon(w, ret, tail);
+}
+
+/* ---- links ---- */
+
+/* Goes to the absolute guest path of `n` bytes in s->link. */
+static int restart(struct walk *w, size_t n)
+{
+	go_to_root(w);
+	return prepend_link(w, n);
+}
+
+/* `canon` may be a magic link: answers (DONE), or goes where it leads (MOVED). 0 = it is none. */
+static int step_magic(struct walk *w, bool last, bool follow, struct where *ret)
+{
+	struct scratch *s = w->s;
+	const struct here *here = w->here;
+	uint64_t pid = 0, fd = 0, own = here ? (uint64_t)here->pid : 0;
+	enum proc_link kind;
+	long len;
+
+	len = view_host_path(w->v, s->canon, s->host, PATH_MAX, NULL);
+	if (len < 0)
+		return (int)len;
+	kind = proc_parse(s->host, own, &pid, &fd);
+	if (kind == PROC_NONE)
+		return 0;
+	if (kind == PROC_FD && fd == (uint64_t)w->v->root_fd)
+		return -ENOENT;
+	if (last && !follow)
+		return 0;
+	if (w->links++ >= SYMLINK_MAX)
+		return -ELOOP;
+	if ((kind == PROC_FD || kind == PROC_NS) && last && !w->slash) {
+		/* Another process' descriptor, perhaps of one outside the container, is no way out of the view. */
+		len = kind == PROC_NS || pid == own ? 0 : proc_target(w->v, here, s, kind, pid, s->host, s->link);
+		if (len < 0 && len != -ENOTDIR && len != -ENOENT)
+			return (int)len;
+		say(w, ret, AT_FDCWD, s->host);
+		ret->magic = true;
+		return DONE;
+	}
+	if (kind == PROC_NS)
+		return -ENOTDIR;
+	len = proc_target(w->v, here, s, kind, pid, s->host, s->link);
+	if (len < 0)
+		return (int)len;
+	len = restart(w, (size_t)len);
+	return len < 0 ? (int)len : MOVED;
+}
+
+/* `canon` has a component more than it had and is no mount point: when it is a symlink, goes where it leads (MOVED). */
+static int step_link(struct walk *w, size_t parent_len, bool last)
+{
+	const char *name;
+	int fd, ret;
+	long len;
+
+	ret = locate(w, &fd, &name);
+	if (ret < 0)
+		return ret;
+	len = sys_readlinkat(fd, name, w->s->link, PATH_MAX);
+	if (len == -EINVAL)
+		return 0;
+	if (len == -ENOENT && last)
+		return 0;
+	if (len == -ENOENT && view_leads_to_bind(w->v, w->s->canon, w->len)) {
+		w->searchable = true;
+		return 0;
+	}
+	if (len < 0)
+		return (int)len;
+	if (w->links++ >= SYMLINK_MAX)
+		return -ELOOP;
+	if (len == 0)
+		return -ENOENT;
+	if (len >= PATH_MAX)
+		return -ENAMETOOLONG;
+	w->len = parent_len;
+	w->s->canon[parent_len] = '\0';
+	if (w->s->link[0] == '/')
+		go_to_root(w);
+	else
+		w->searchable = true;
+	ret = prepend_link(w, (size_t)len);
+	return ret < 0 ? ret : MOVED;
+}
+
+/* Takes a step. DONE = *ret holds the answer. */
+static int step(struct walk *w, struct where *ret)
+{
+	const char *name = w->rest;
+	size_t n = 0, parent_len = w->len;
+	bool last, follow, mounted;
+	int err;
+
+	while (name[n] && name[n] != '/')
+		n++;
+	w->rest += n;
+	w->slash = *w->rest == '/';
+	while (*w->rest == '/')
+		w->rest++;
+	last = !*w->rest;
+	if (name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.'))) {
+		if (last && (w->want & WANT_PARENT))
+			return finish_no_name(w, ret, n == 1 ? "/." : "/..");
+		err = check_searchable(w);
+		if (err < 0)
+			return err;
+		w->slash = false; /* already known to be a directory */
+		if (n == 2) {
+			pop(w);
+			w->searchable = true;
+		}
+		return 0;
+	}
+	err = push(w, name, n);
+	if (err < 0)
+		return err;
+	mounted = w->bind && w->bind->guest_len == w->len;
+	/* A final symlink is followed when its name is followed by a slash; but not by calls that make or remove names,
+	 * which have the kernel judge the slash. open(O_CREAT) is one of them in this. */
+	follow = !(w->want & WANT_PARENT) &&
+		 (w->slash ? !(w->want & WANT_CREATE) : (w->want & WANT_FOLLOW) != 0);
+	if (!mounted && may_be_proc(w)) {
+		err = step_magic(w, last, follow, ret);
+		if (err)
+			return err;
+	}
+	if (!mounted && (follow || !last)) {
+		err = step_link(w, parent_len, last);
+		if (err)
+			return err;
+	}
+	return last ? finish(w, ret) : 0;
+}
+
+/* ---- starting ---- */
+
+/* The start directory lies outside the view (a descriptor the guest inherited): its plain contents may be used, and
+ * nothing that leads out of it. */
+static int walk_outside(struct walk *w, int dirfd, const char *guest_path, struct where *ret)
+{
+	char *path = w->rest, *end = path + strlen(path), *last;
+	char c;
+	int err = 1;
+
+	for (const char *p = path; *p; p++)
+		if (p[0] == '.' && p[1] == '.' && (p == path || p[-1] == '/') && (!p[2] || p[2] == '/'))
+			return -EACCES;
+	while (end > path && end[-1] == '/')
+		end--;
+	for (last = end; last > path && last[-1] != '/'; last--)
+		;
+	if (last > path) {
+		c = *last;
+		*last = '\0';
+		err = view_plain_directory(dirfd, path);
+		*last = c;
+	}
+	if (err <= 0)
+		return err < 0 ? err : -EACCES;
+	if ((w->want & WANT_FOLLOW) || *end) {
+		*end = '\0';
+		if (sys_readlinkat(dirfd, path, w->s->link, PATH_MAX) >= 0)
+			return -EACCES;
+	}
+	if ((w->want & WANT_STRING) && dirfd != AT_FDCWD)
+		return -EACCES;
+	*ret = (struct where){ .fd = dirfd, .name = guest_path };
+	return DONE;
+}
+
+int view_walk(const struct view *v, const struct here *here, struct scratch *s, int dirfd, const char *guest_path,
+	      unsigned want, struct where *ret_where)
+{
+	struct walk w = { .v = v, .here = here, .s = s, .want = want };
+	size_t len = strlen(guest_path);
+	long ret;
+
+	if (len >= PATH_MAX)
+		return -ENAMETOOLONG;
+	w.rest = s->pending + PATH_MAX - 1 - len;
+	memcpy(w.rest, guest_path, len + 1);
+	go_to_root(&w);
+	if (*w.rest != '/') {
+		ret = view_path_of_fd(v, dirfd, s->canon, PATH_MAX);
+		if (ret == -EACCES) {
+			ret = walk_outside(&w, dirfd, guest_path, ret_where);
+			return ret < 0 ? (int)ret : 0;
+		}
+		if (ret < 0)
+			return (int)ret;
+		w.len = ret == 1 ? 0 : (size_t)ret;
+		s->canon[w.len] = '\0';
+		w.bind = view_bind_of(v, s->canon, w.len);
+		w.searchable = false; /* the descriptor may be of anything */
+	}
+	for (;;) {
+		while (*w.rest == '/')
+			w.rest++;
+		if (!*w.rest) {
+			/* Ended in a directory: "/", "a/..", a link to "/". */
+			w.slash = false;
+			ret = (want & WANT_PARENT) ? finish_no_name(&w, ret_where, "") : finish(&w, ret_where);
+		} else {
+			ret = step(&w, ret_where);
+		}
+		if (ret < 0)
+			return (int)ret;
+		if (ret == DONE)
+			return 0;
+	}
+}
