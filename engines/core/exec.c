@@ -167,6 +167,12 @@ static int open_exec(const struct view *v, const struct here *here, struct scrat
 	return fd;
 }
 
+/* Opens an interpreter. An empty name means the working directory to the kernel, which is no program. */
+static int open_named(const struct view *v, const struct here *here, struct scratch *s, const char *path)
+{
+	return open_exec(v, here, s, AT_FDCWD, path, AT_EMPTY_PATH);
+}
+
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t';
@@ -250,10 +256,11 @@ static bool is_elf(const Elf64_Ehdr *eh)
 static int open_interpreter(const struct view *v, const struct here *here, struct scratch *s, const char *path)
 {
 	Elf64_Ehdr eh;
+	Elf64_Phdr ph;
 	struct window w = { .buf = s->link };
 	int fd, r;
 
-	fd = open_exec(v, here, s, AT_FDCWD, path, 0);
+	fd = open_named(v, here, s, path);
 	if (fd < 0)
 		return fd;
 	w.fd = fd;
@@ -261,6 +268,8 @@ static int open_interpreter(const struct view *v, const struct here *here, struc
 	if (r == 0 && (!is_elf(&eh) || eh.e_machine != ARCH_EM_MACHINE || !phdrs_are_sane(&eh) ||
 		       (eh.e_type != ET_EXEC && eh.e_type != ET_DYN)))
 		r = -ELIBBAD;
+	if (r == 0 && window_read(&w, eh.e_phoff + (eh.e_phnum - 1) * sizeof(ph), &ph, sizeof(ph)) < 0)
+		r = -ELIBBAD; /* the table is not whole */
 	if (r < 0) {
 		(void)sys_close(fd);
 		return r;
@@ -403,7 +412,7 @@ static int plan_chain(const struct view *v, const struct here *here, struct scra
 		if (!name)
 			return -ELOOP;
 		(void)sys_close(program->exe_fd);
-		program->exe_fd = open_exec(v, here, s, AT_FDCWD, name, 0);
+		program->exe_fd = open_named(v, here, s, name);
 		if (program->exe_fd < 0)
 			return program->exe_fd;
 	}
