@@ -17,6 +17,8 @@ struct fakedb {
 	size_t size;
 	bool read_only;
 	int error; /* of the last failed opening, -errno */
+	uint32_t dev_major, dev_minor; /* the file system that holds the database: its files are stored as device 0:0, so
+					* that they stay known when the device number changes with the next mount */
 };
 
 struct fakedb_key {
@@ -39,9 +41,14 @@ struct fakedb_record {
 	uint32_t rdev_major, rdev_minor;
 };
 
-/* Opens (creating when `create`) the database file. Returns 0 or -errno; on failure *db is the empty one. */
+/* Opens (creating when `create`) the database file. Returns 0 or -errno (-EUCLEAN: this is no database, or a damaged
+ * one); on failure *db is the empty one. */
 int fakedb_open(struct fakedb *db, const char *path, bool create, bool read_only);
 void fakedb_close(struct fakedb *db);
+
+/* Makes an empty database with room for `slots` files (a power of two), `entries` changes and `heap` bytes of extended
+ * attributes. It appears complete or not at all. Returns 0 or -errno (-EEXIST). fakedb_open() chooses by itself. */
+int fakedb_create_sized(const char *path, uint32_t slots, uint64_t entries, uint64_t heap);
 
 void fakedb_key_from_statx(struct fakedb_key *ret_key, const struct statx *stx);
 
