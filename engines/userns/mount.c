@@ -9,7 +9,7 @@
 #ifndef __NR_mount_setattr
 #define __NR_mount_setattr 442 /* Linux 5.12, the same on every architecture */
 #endif
-#define ATTR_RDONLY 1 /* MOUNT_ATTR_RDONLY */
+#define ATTR_RDONLY 1	 /* MOUNT_ATTR_RDONLY */
 #define RECURSIVE 0x8000 /* AT_RECURSIVE */
 #define DETACH 2 /* MNT_DETACH */
 #define MOUNTINFO_SIZE 16384
@@ -17,6 +17,7 @@
 #define ST_NOSYMFOLLOW 0x2000
 
 static struct newroot newroot = { .fd = -1 };
+static int sources[PLAN_BINDS_MAX]; /* detached copies of the binds' source trees, -1 = the kernel has no such thing */
 
 int mount_isolate(struct failure *ret_failure)
 {
@@ -241,8 +242,28 @@ static bool is_fresh_proc(const struct plan *plan, const struct plan_bind *bind)
 	return plan->unshare_pid && str_eq(bind->source, "/proc") && str_eq(bind->target, "/proc");
 }
 
+/* Copies the trees of all sources before the guest's is built: a source that holds the root directory, as the home
+ * directory does, must show it as it is on the host and not as it is being built. */
+static int copy_sources(const struct plan *plan, struct failure *ret_failure)
+{
+	for (unsigned i = 0; i < plan->n_binds; i++) {
+		const char *source = plan->binds[i].source;
+		struct stat st;
+		long r = sys_fstatat(AT_FDCWD, source, &st, 0);
+
+		if (r < 0)
+			return fail(ret_failure, STEP_BIND_SOURCE, source, r);
+		r = SYS3(open_tree, AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | RECURSIVE);
+		/* Before Linux 5.2, or a seccomp filter that is older: mount(2) will do it, less exactly. */
+		if (r < 0 && r != -ENOSYS && r != -EPERM)
+			return fail(ret_failure, STEP_BIND, source, r);
+		sources[i] = r < 0 ? -1 : (int)r;
+	}
+	return 0;
+}
+
 /* Mounts onto the canonical target. */
-static long place(const struct plan *plan, const struct plan_bind *bind, const struct newroot *root,
+static long place(const struct plan *plan, const struct plan_bind *bind, int source, const struct newroot *root,
 		  const struct target *target)
 {
 	unsigned long read_only = bind->read_only ? MS_RDONLY : 0;
@@ -255,7 +276,9 @@ static long place(const struct plan *plan, const struct plan_bind *bind, const s
 	if (is_fresh_proc(plan, bind))
 		r = SYS5(mount, "proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | read_only, 0);
 	/* A container that masks parts of its /proc is not given a fresh one; the host's shows more, but works. */
-	if (r < 0)
+	if (r < 0 && source >= 0)
+		r = SYS5(move_mount, source, "", fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+	else if (r < 0)
 		r = SYS5(mount, bind->source, path, 0, MS_BIND | MS_REC, 0);
 	(void)sys_close((int)fd);
 	return r;
@@ -276,12 +299,13 @@ static long protect(const struct newroot *root, const struct target *target)
 	return r;
 }
 
-static int place_bind(const struct plan *plan, const struct plan_bind *bind, struct newroot *root,
-		      struct failure *ret_failure)
+static int place_bind(const struct plan *plan, unsigned i, struct newroot *root, struct failure *ret_failure)
 {
 	static struct target target;
+	const struct plan_bind *bind = &plan->binds[i];
 	struct stat st;
-	long r = sys_fstatat(AT_FDCWD, bind->source, &st, 0);
+	long r = sources[i] >= 0 ? sys_fstatat(sources[i], "", &st, AT_EMPTY_PATH) :
+				   sys_fstatat(AT_FDCWD, bind->source, &st, 0);
 
 	if (r < 0)
 		return fail(ret_failure, STEP_BIND_SOURCE, bind->source, r);
@@ -290,7 +314,9 @@ static int place_bind(const struct plan *plan, const struct plan_bind *bind, str
 		r = target_make(root, &target, (st.st_mode & S_IFMT) == S_IFDIR);
 	if (r < 0)
 		return fail(ret_failure, STEP_BIND_TARGET, bind->target, r);
-	r = place(plan, bind, root, &target);
+	r = place(plan, bind, sources[i], root, &target);
+	if (sources[i] >= 0)
+		(void)sys_close(sources[i]);
 	if (r == 0 && !*target.path)
 		r = newroot_reopen(root);
 	if (r < 0)
@@ -329,9 +355,11 @@ int mount_guest(const struct plan *plan, struct failure *ret_failure)
 	long r = mount_isolate(ret_failure);
 
 	if (r == 0)
+		r = copy_sources(plan, ret_failure);
+	if (r == 0)
 		r = place_rootfs(plan, root, ret_failure);
 	for (unsigned i = 0; r == 0 && i < plan->n_binds; i++)
-		r = place_bind(plan, &plan->binds[i], root, ret_failure);
+		r = place_bind(plan, i, root, ret_failure);
 	if (r < 0)
 		return (int)r;
 	r = ranches_close(root);
