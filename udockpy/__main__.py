@@ -1,0 +1,6 @@
+"""`python -m udockpy`."""
+
+from udockpy.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""create."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from udockpy.operations.create import create as operation
+
+
+@click.command()
+@click.option("--name", metavar="NAME", help="name the container")
+@click.argument("target")
+def create(name: str | None, target: str) -> None:
+    """Make a container from TARGET (an image, a sandbox, a container) and print its id."""
+    click.echo(operation(target, name, os.environ).id)

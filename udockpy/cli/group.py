@@ -1,0 +1,58 @@
+"""The verbs, each imported on use."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from udockpy import __version__
+from udockpy.errors import UsageError
+
+VERBS = {
+    "bootstrap": "udockpy.cli.bootstrap:bootstrap",
+    "create": "udockpy.cli.create:create",
+    "exec": "udockpy.cli.run:exec_",
+    "export": "udockpy.cli.export:export",
+    "images": "udockpy.cli.images:images",
+    "import": "udockpy.cli.import_:import_",
+    "ps": "udockpy.cli.ps:ps",
+    "rm": "udockpy.cli.rm:rm",
+    "rmi": "udockpy.cli.rmi:rmi",
+    "run": "udockpy.cli.run:run",
+    "shell": "udockpy.cli.run:shell",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a verb when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="udockpy", message="%(prog)s %(version)s")
+def group() -> None:
+    """Run containers, and change images, without root."""
+
+
+def dispatch(words: list[str]) -> int:
+    """Runs a command line; returns its exit status."""
+    try:
+        return group.main(words, prog_name="udockpy", standalone_mode=False) or 0
+    except click.Abort:
+        return 130
+    except click.UsageError as e:
+        path = e.ctx.command_path if e.ctx else "udockpy"
+        raise UsageError(
+            "bad command line", "", e.format_message(), hint=f"see {path} --help"
+        ) from e

@@ -1,0 +1,1 @@
+"""From what the user asked to what is to be run: options -> Plan, as values."""

@@ -1,0 +1,29 @@
+"""What the user asked of a run, as the command line says it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class RunOptions(NamedTuple):
+    """The words of run, exec and shell."""
+
+    target: str
+    command: tuple[str, ...] = ()
+    engine: str | None = None
+    bind: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    env_file: tuple[str, ...] = ()
+    workdir: str | None = None
+    user: str | None = None
+    root: bool = False
+    read_only: bool = False
+    hostname: str | None = None
+    pid: bool = False
+    ipc: bool = False
+    net: bool = False
+    name: str | None = None
+    rm: bool = False
+    dry_run: bool = False
+    json: bool = False
+    verbose: bool = False

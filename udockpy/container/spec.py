@@ -1,0 +1,115 @@
+"""Options -> Plan. Pure: everything that had to be looked up comes in as values."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from udockpy.container import binds, environment, users
+from udockpy.container.plan import Bind, Identity, Plan
+from udockpy.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from udockpy.config import Config
+    from udockpy.container.caller import Caller
+    from udockpy.container.options import RunOptions
+    from udockpy.container.users import Accounts
+
+
+class Place(NamedTuple):
+    """Where a guest runs, and what was read there."""
+
+    rootfs: str
+    fakedb: str
+    cache: str
+    accounts: Accounts
+    merged: tuple[Bind, ...] = ()  # the password and group files that show the user to his guest
+    shell: str = "/bin/sh"
+    read_only: bool = False
+
+
+class _Person(NamedTuple):
+    """Whom the guest runs as."""
+
+    identity: Identity
+    name: str
+    home: str
+
+
+ROOT = _Person(Identity(0, 0, (0,), pretend=True), "root", "/root")
+
+
+def plan(config: Config, caller: Caller, place: Place, options: RunOptions) -> Plan:
+    """Decides everything about one run."""
+    person = _person(caller, place.accounts, options)
+    pretend = person.identity.pretend
+    standard = binds.standard(config, caller, pretend_root=pretend)
+    named = [bind for text in options.bind for bind in binds.parse(text, cwd=caller.cwd)]
+    every = (*standard, *(() if pretend else place.merged), *named)
+    return Plan(
+        rootfs=place.rootfs,
+        command=options.command or (place.shell,),
+        identity=person.identity,
+        environment=tuple(_environment(config, caller, person, options).items()),
+        binds=every,
+        chdir=_chdir(caller, person, every, options.workdir),
+        read_only=options.read_only or place.read_only,
+        fakedb=place.fakedb if pretend else "",
+        cache=place.cache,
+        namespaces=_namespaces(options),
+        hostname=options.hostname or "",
+        map_subuids=pretend and config.map_subuids,
+    )
+
+
+def _person(caller: Caller, accounts: Accounts, options: RunOptions) -> _Person:
+    if options.user is not None:
+        identity, user = users.resolve(options.user, accounts)
+        if (identity.uid, identity.gid) != (caller.uid, caller.gid) or options.root:
+            return _Person(identity, user.name, user.home or "/")
+    elif options.root:
+        return ROOT
+    return _Person(Identity(caller.uid, caller.gid, caller.groups), "", caller.home)
+
+
+def _environment(
+    config: Config, caller: Caller, person: _Person, options: RunOptions
+) -> dict[str, str]:
+    host = caller.environ
+    if person.identity.pretend:
+        base = environment.of_pretended(host, path=config.path, home=person.home, name=person.name)
+    else:
+        base = environment.of_user(host, path=config.path, home=person.home)
+    words = [word for path in options.env_file for word in environment.read_file(path)]
+    return {**base, **environment.assignments([*words, *options.env], host)}
+
+
+def _chdir(caller: Caller, person: _Person, every: tuple[Bind, ...], workdir: str | None) -> str:
+    """The guest's first directory: as told, else where the user is if the guest can see that, else
+    his home, else /.
+    """
+    if workdir is not None:
+        if not workdir.startswith("/"):
+            raise UsageError(
+                "bad working directory", workdir or "(empty)", "not an absolute path of the guest"
+            )
+        return workdir
+    if person.identity.pretend:
+        return "/"
+    for path in (caller.cwd, caller.home):
+        if any(
+            f"{path}/".startswith(f"{bind.target}/") and bind.source == bind.target
+            for bind in every
+        ):
+            return path
+    return "/"
+
+
+def _namespaces(options: RunOptions) -> tuple[str, ...]:
+    asked = {
+        "pid": options.pid,
+        "ipc": options.ipc,
+        "uts": bool(options.hostname),
+        "net": options.net,
+    }
+    return tuple(name for name, wanted in asked.items() if wanted)

@@ -1,0 +1,70 @@
+"""Chooses the engine of a run. Pure: the host, the guest and the plan are values."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from udockpy.engines import ENGINES
+from udockpy.engines.interface import Engine, Support
+from udockpy.errors import EngineError, Error, HelperError
+from udockpy.native import HINT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from udockpy.container.guest import Program
+    from udockpy.container.plan import Plan
+    from udockpy.engines.interface import Host
+
+
+class Rejected(NamedTuple):
+    """An engine that was passed over."""
+
+    name: str
+    support: Support
+
+    def describe(self) -> str:
+        return f"{self.name}: {self.support.reason}"
+
+
+class Choice(NamedTuple):
+    """The engine of a run, and why not an earlier one."""
+
+    name: str
+    engine: Engine
+    rejected: tuple[Rejected, ...]
+
+    def describe(self) -> str:
+        if not self.rejected:
+            return f"engine {self.name}"
+        return f"engine {self.name} ({'; '.join(item.describe() for item in self.rejected)})"
+
+
+def select(plan: Plan, host: Host, program: Program, wanted: str) -> Choice:
+    """The wanted engine, or the first of all that can do it (`auto`)."""
+    rejected: list[Rejected] = []
+    for name, engine in ENGINES.items():
+        if wanted not in ("auto", name):
+            continue
+        support = _ask(engine, plan, host, program)
+        if support.works:
+            return Choice(name, engine, tuple(rejected))
+        rejected.append(Rejected(name, support))
+    raise _refusal(rejected, host, wanted)
+
+
+def _ask(engine: Engine, plan: Plan, host: Host, program: Program) -> Support:
+    support = engine.probe(host)
+    return engine.fits(plan, program, host) if support.works else support
+
+
+def _refusal(rejected: list[Rejected], host: Host, wanted: str) -> Error:
+    reasons = "; ".join(item.describe() for item in rejected)
+    probes = {"userns": host.userns, "trap": host.trap}
+    if all(probes[item.name].missing for item in rejected):
+        return HelperError("cannot run", "", reasons, hint=HINT)
+    hint = (
+        rejected[-1].support.remedy
+        if wanted == "auto"
+        else f"{rejected[-1].support.remedy}; or use --engine auto"
+    )
+    return EngineError("no engine can do this", "", reasons, hint=hint)

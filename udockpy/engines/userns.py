@@ -1,0 +1,80 @@
+"""The `userns` engine: the kernel makes the view; pretence comes from the kernel's id map, or from
+`trap` inside.
+"""
+
+from __future__ import annotations
+
+from udockpy import native
+from udockpy.engines import words
+from udockpy.engines.interface import YES, Launch, Support
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from udockpy.container.guest import Program
+    from udockpy.container.plan import Plan
+    from udockpy.engines.interface import Host
+
+HELPER = "udockpy-userns"
+IDENTITY_HELPER = "udockpy-trap"
+# Machines whose programs another one's kernel runs.
+COMPATIBLE = {"x86_64": ("i386", "x32"), "aarch64": ("arm",)}
+
+
+class Userns:
+    """Mount and user namespaces."""
+
+    def probe(self, host: Host) -> Support:
+        if host.userns.works:
+            return YES
+        reason = f"user namespaces do not work here ({host.userns.step}: {host.userns.reason})"
+        return Support(
+            works=False, reason=reason, remedy="ask the administrator to allow user namespaces"
+        )
+
+    def fits(self, plan: Plan, program: Program, host: Host) -> Support:
+        runs = (host.machine, *COMPATIBLE.get(host.machine, ()), *host.foreign)
+        if program.machine and program.machine not in runs:
+            reason = f"{program.path} is a program for {program.machine}, this is {host.machine}"
+            return Support(
+                works=False,
+                reason=reason,
+                remedy=f"use a guest made for {host.machine}, or install qemu-user",
+            )
+        if not needs_identity_helper(plan):
+            return YES
+        if not host.trap.works:
+            why = f"{host.trap.step}: {host.trap.reason}"
+            reason = f"pretending to be another user needs seccomp filters ({why})"
+            return Support(works=False, reason=reason, remedy="set map_subuids, or run as yourself")
+        if program.machine and program.machine != host.machine:
+            reason = (
+                f"{program.path} is a program for {program.machine}, for which there is no pretence"
+            )
+            return Support(works=False, reason=reason, remedy="run it as yourself, without --root")
+        return YES
+
+    def launch(self, plan: Plan) -> Launch:
+        return Launch(
+            argv=(
+                native.helper(HELPER),
+                *words.view(plan),
+                *words.identity(plan),
+                *_pretence(plan),
+                *words.namespaces(plan),
+                *words.command(plan),
+            ),
+            environ=plan.environment,
+        )
+
+
+def needs_identity_helper(plan: Plan) -> bool:
+    """Whether `trap` must pretend inside the namespace."""
+    return plan.identity.pretend and not plan.map_subuids
+
+
+def _pretence(plan: Plan) -> list[str]:
+    if plan.map_subuids:
+        return ["--map-subuids"]
+    if not needs_identity_helper(plan):
+        return []
+    return [*words.pretence(plan), "--identity-helper", native.helper(IDENTITY_HELPER)]

@@ -1,0 +1,176 @@
+"""What files pretend to be (owner, mode, device, extended attributes): the core's fakedb, through
+ctypes.
+
+The engines write it while guests run; here it is filled when a tree is unpacked and read when it is
+exported. engines/core/fakedb.h is the interface.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from typing import NamedTuple
+
+from udockpy import native
+from udockpy.errors import StateError
+from udockpy.util.statx import Statx, statx
+
+OWNER, MODE, NODE, XATTR = 1, 2, 4, 8  # enum fakedb_has
+
+
+class Record(NamedTuple):
+    """What one file pretends. `has` says which fields count."""
+
+    has: int
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0
+    rdev: tuple[int, int] = (0, 0)
+
+
+class _Database(ctypes.Structure):
+    _fields_ = (
+        ("map", ctypes.c_void_p),
+        ("size", ctypes.c_size_t),
+        ("read_only", ctypes.c_bool),
+        ("error", ctypes.c_int),
+    )
+
+
+class Key(ctypes.Structure):
+    """How a file is known: struct fakedb_key."""
+
+    _fields_ = (
+        ("ino", ctypes.c_uint64),
+        ("dev_major", ctypes.c_uint32),
+        ("dev_minor", ctypes.c_uint32),
+        ("btime_ns", ctypes.c_uint64),
+    )
+
+
+class _Record(ctypes.Structure):
+    _fields_ = (
+        ("has", ctypes.c_uint32),
+        ("uid", ctypes.c_uint32),
+        ("gid", ctypes.c_uint32),
+        ("mode", ctypes.c_uint32),
+        ("rdev_major", ctypes.c_uint32),
+        ("rdev_minor", ctypes.c_uint32),
+    )
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    library = ctypes.CDLL(native.library("libudockpy-core.so"))
+    library.fakedb_get.restype = ctypes.c_bool
+    library.fakedb_maybe.restype = ctypes.c_bool
+    library.fakedb_maybe.argtypes = (ctypes.c_void_p, ctypes.c_uint64)
+    library.fakedb_verify.restype = ctypes.c_long
+    library.fakedb_getxattr.restype = ctypes.c_long
+    library.fakedb_getxattr.argtypes = (
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_char_p,
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+    )
+    library.fakedb_setxattr.argtypes = (*library.fakedb_getxattr.argtypes, ctypes.c_int)
+    library.fakedb_listxattr.restype = ctypes.c_long
+    library.fakedb_listxattr.argtypes = (
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+    )
+    return library
+
+
+class Fakedb:
+    """One open database. Use as a context manager."""
+
+    def __init__(self, path: str, *, create: bool = False, read_only: bool = False) -> None:
+        self.path = path
+        self._database = _Database()
+        self._at = ctypes.addressof(self._database)
+        self._check(
+            _library().fakedb_open(
+                ctypes.byref(self._database),
+                os.fsencode(path),
+                ctypes.c_bool(create),
+                ctypes.c_bool(read_only),
+            )
+        )
+
+    def __enter__(self) -> Fakedb:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _library().fakedb_close(ctypes.byref(self._database))
+
+    def maybe(self, ino: int) -> bool:
+        """Whether any file of this inode number may be known: cheaper than a key."""
+        return bool(_library().fakedb_maybe(self._at, ino))
+
+    def get(self, key: Key) -> Record | None:
+        record = _Record()
+        if not _library().fakedb_get(
+            ctypes.byref(self._database), ctypes.byref(key), ctypes.byref(record)
+        ):
+            return None
+        rdev = (record.rdev_major, record.rdev_minor)
+        return Record(record.has, record.uid, record.gid, record.mode, rdev)
+
+    def update(self, key: Key, record: Record) -> None:
+        raw = _Record(record.has, record.uid, record.gid, record.mode, *record.rdev)
+        self._check(
+            _library().fakedb_update(
+                ctypes.byref(self._database), ctypes.byref(key), ctypes.byref(raw)
+            )
+        )
+
+    def xattrs(self, key: Key) -> dict[str, bytes]:
+        """The remembered extended attributes."""
+        size = self._check(_library().fakedb_listxattr(self._at, ctypes.addressof(key), None, 0))
+        if not size:
+            return {}
+        names = ctypes.create_string_buffer(size)
+        size = self._check(
+            _library().fakedb_listxattr(self._at, ctypes.addressof(key), names, size)
+        )
+        found = names.raw[:size].split(b"\0")
+        return {os.fsdecode(name): self._getxattr(key, name) for name in found if name}
+
+    def setxattr(self, key: Key, name: str, value: bytes) -> None:
+        self._check(
+            _library().fakedb_setxattr(
+                self._at, ctypes.addressof(key), os.fsencode(name), value, len(value), 0
+            )
+        )
+
+    def verify(self) -> int:
+        """The count of damaged records."""
+        return self._check(_library().fakedb_verify(ctypes.byref(self._database)))
+
+    def _getxattr(self, key: Key, name: bytes) -> bytes:
+        size = self._check(
+            _library().fakedb_getxattr(self._at, ctypes.addressof(key), name, None, 0)
+        )
+        value = ctypes.create_string_buffer(size or 1)
+        size = self._check(
+            _library().fakedb_getxattr(self._at, ctypes.addressof(key), name, value, size)
+        )
+        return value.raw[:size]
+
+    def _check(self, result: int) -> int:
+        if result < 0:
+            raise StateError("cannot use the fakedb", self.path, os.strerror(-result))
+        return result
+
+
+def key_of(name: str, *, dir_fd: int) -> Key:
+    """The key of the file `name` itself (links are not followed)."""
+    key = Key()
+    found: Statx = statx(name, dir_fd=dir_fd)
+    _library().fakedb_key_from_statx(ctypes.byref(key), ctypes.byref(found))
+    return key

@@ -1,0 +1,125 @@
+"""Reads a directory tree as its guest sees it: the real files, and what the fakedb remembers of
+them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from typing import BinaryIO
+
+from udockpy.layer.fakedb import MODE, NODE, OWNER, Fakedb, Record, key_of
+from udockpy.layer.member import Kind, Member
+from udockpy.util.tree import DIRECTORY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class TreeReader:
+    """Walks one tree; descriptors all the way, so that a guest that renames things under way gains
+    nothing.
+    """
+
+    def __init__(self, path: str, fakedb: Fakedb | None) -> None:
+        self.path = path
+        self.fakedb = fakedb
+        self.seen: dict[tuple[int, int], str] = {}  # files with several names, by inode
+        self.caller = os.getuid(), os.getgid()
+
+    def members(self) -> Iterator[Member]:
+        """Every file, directories before what they hold, in the order of names. A content must be
+        read at once.
+        """
+        fd = os.open(self.path, DIRECTORY)
+        try:
+            yield self._member(fd, ".", "", os.stat(fd))
+            yield from self._walk(fd, "")
+        finally:
+            os.close(fd)
+
+    def _walk(self, folder_fd: int, folder: str) -> Iterator[Member]:
+        for name in sorted(os.listdir(folder_fd)):
+            found = os.lstat(name, dir_fd=folder_fd)
+            if stat.S_ISSOCK(found.st_mode):
+                continue  # means nothing without its process
+            path = f"{folder}/{name}" if folder else name
+            if not stat.S_ISDIR(found.st_mode):
+                yield self._member(folder_fd, name, path, found)
+                continue
+            fd = os.open(name, DIRECTORY, dir_fd=folder_fd)
+            try:
+                yield self._member(fd, ".", path, found)
+                yield from self._walk(fd, path)
+            finally:
+                os.close(fd)
+
+    def _member(self, fd: int, name: str, path: str, found: os.stat_result) -> Member:
+        inode = (found.st_dev, found.st_ino)
+        if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
+            first = self.seen.setdefault(inode, path)
+            if first != path:
+                return Member(path, Kind.HARDLINK, link=first)
+        record, xattrs = self._remembered(fd, name, found.st_ino)
+        kind = Kind(stat.S_IFMT(record.mode) if record.has & NODE else stat.S_IFMT(found.st_mode))
+        uid, gid = self._owner(found)
+        return Member(
+            name=path,
+            kind=kind,
+            mode=stat.S_IMODE(record.mode if record.has & MODE else found.st_mode),
+            uid=record.uid if record.has & OWNER else uid,
+            gid=record.gid if record.has & OWNER else gid,
+            mtime_ns=found.st_mtime_ns,
+            size=found.st_size if kind is Kind.FILE else 0,
+            link=os.readlink(name, dir_fd=fd) if kind is Kind.SYMLINK else "",
+            rdev=record.rdev
+            if record.has & NODE
+            else (os.major(found.st_rdev), os.minor(found.st_rdev)),
+            xattrs=(*sorted(xattrs.items()), *_user_xattrs(fd, name, kind)),
+            content=_Opener(fd, name) if kind is Kind.FILE else None,
+        )
+
+    def _remembered(self, fd: int, name: str, ino: int) -> tuple[Record, dict[str, bytes]]:
+        if self.fakedb is None or not self.fakedb.maybe(ino):
+            return Record(0), {}
+        key = key_of(name, dir_fd=fd)
+        return self.fakedb.get(key) or Record(0), self.fakedb.xattrs(key)
+
+    def _owner(self, found: os.stat_result) -> tuple[int, int]:
+        """What is the user's own is the pretended root's."""
+        uid, gid = self.caller
+        return (
+            0 if found.st_uid == uid else found.st_uid,
+            0 if found.st_gid == gid else found.st_gid,
+        )
+
+
+class _Opener:
+    """Opens a member's content, without following a link that took its place."""
+
+    def __init__(self, fd: int, name: str) -> None:
+        self.fd = fd
+        self.name = name
+
+    def __call__(self) -> BinaryIO:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        fd = os.open(self.name, flags, dir_fd=self.fd)
+        return io.FileIO(fd)
+
+
+def _user_xattrs(fd: int, name: str, kind: Kind) -> list[tuple[str, bytes]]:
+    """user.* attributes are real ones, and only files and directories can have them."""
+    if kind not in (Kind.FILE, Kind.DIRECTORY):
+        return []
+    path = f"/proc/self/fd/{fd}/{name}"
+    try:
+        names = sorted(os.listxattr(path, follow_symlinks=False))
+        return [
+            (key, os.getxattr(path, key, follow_symlinks=False))
+            for key in names
+            if key.startswith("user.")
+        ]
+    except OSError:
+        return []

@@ -1,0 +1,138 @@
+"""bootstrap: make a Debian sandbox with the host's debootstrap, run as pretended root on the host's
+own files.
+
+Its root is the host's, but only what the user may write can change; what it chowns and mknods
+inside the new sandbox is remembered for that sandbox.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from udockpy import config as configs
+from udockpy import home as homes
+from udockpy.container import caller, environment
+from udockpy.container.plan import Bind, Identity, Plan
+from udockpy.engines.execute import execute_and_wait
+from udockpy.errors import BusyError, Error
+from udockpy.operations.prepare import cache_file, launchable
+from udockpy.store import sandboxes, targets
+from udockpy.util import atomic, process, tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from udockpy.home import Home
+
+
+class Bootstrap(NamedTuple):
+    """What to make."""
+
+    suite: str
+    sandbox: str
+    mirror: str | None
+    include: tuple[str, ...]
+    variant: str
+    engine: str | None
+    verbose: bool
+
+
+def bootstrap(options: Bootstrap, environ: Mapping[str, str]) -> None:
+    """Makes the sandbox; it appears when it is complete."""
+    home = homes.find(environ)
+    sandbox = os.path.abspath(options.sandbox)
+    if os.path.exists(sandbox):
+        raise BusyError(
+            "cannot bootstrap",
+            sandbox,
+            "it exists",
+            hint="give a directory that is still to be made",
+        )
+    mirror = options.mirror or apt_mirror(options.suite, environ)
+    with atomic.new_directory(sandbox) as scratch:
+        os.chmod(scratch, 0o755)
+        state = sandboxes.remember(home, scratch)
+        try:
+            _fill(home, scratch, state, [*_arguments(options, scratch), mirror], options, environ)
+        except BaseException:
+            tree.remove(state)
+            raise
+    sandboxes.remember(home, sandbox)
+
+
+def _fill(
+    home: Home,
+    scratch: str,
+    state: str,
+    arguments: list[str],
+    options: Bootstrap,
+    environ: Mapping[str, str],
+) -> None:
+    program = process.find_program("debootstrap", package="debootstrap")
+    config = configs.load(homes.config_file(environ), environ, {"engine": options.engine})
+    host_environ = caller.gather(environ).environ
+    plan = Plan(
+        rootfs="/",
+        command=(program, *arguments),
+        identity=Identity(0, 0, (0,), pretend=True),
+        environment=tuple(
+            environment.of_pretended(
+                host_environ, path=configs.GUEST_PATH, home="/root", name="root"
+            ).items()
+        ),
+        binds=tuple(_kernel_binds(scratch)),
+        fakedb=os.path.join(state, "fakedb"),
+        cache=cache_file(home, "/"),
+    )
+    target = targets.Target(targets.SANDBOX, scratch, sandboxes.tree_of(home, scratch), state)
+    prepared = launchable(home, config, target, plan)
+    if options.verbose:
+        process.say(prepared.choice.describe())
+    status = execute_and_wait(prepared.launch)
+    if status:
+        raise Error("cannot bootstrap", options.sandbox, f"debootstrap failed with status {status}")
+
+
+def _arguments(options: Bootstrap, scratch: str) -> list[str]:
+    include = [f"--include={','.join(options.include)}"] if options.include else []
+    return [f"--variant={options.variant}", *include, options.suite, scratch]
+
+
+def _kernel_binds(scratch: str) -> list[Bind]:
+    """debootstrap mounts /proc and /sys in the new system, which it cannot here; it leaves them
+    alone when filled.
+    """
+    binds = []
+    for name in ("proc", "sys"):
+        folder = os.path.join(scratch, name)
+        os.mkdir(folder, 0o755)
+        binds.append(Bind(f"/{name}", folder))
+    return binds
+
+
+def apt_mirror(suite: str, environ: Mapping[str, str]) -> str:
+    """The mirror that the host's apt uses: that of the suite, else that of its first release."""
+    apt = process.find_program("apt-get", package="apt")
+    words = [
+        apt,
+        "indextargets",
+        "--format",
+        "$(REPO_URI) $(CODENAME) $(RELEASE)",
+        "Created-By: Packages",
+    ]
+    _, output = process.capture(words, environ=environ)
+    rows = [line.split() for line in output.decode(errors="replace").splitlines()]
+    rows = [row for row in rows if len(row) == 3 and "-" not in row[1]]
+    for row in rows:
+        if suite in row[1:]:
+            return row[0]
+    if rows:
+        return rows[0][0]
+    raise Error(
+        "cannot find a mirror",
+        suite,
+        "apt's configuration names none",
+        hint="give one: --mirror URL",
+    )

@@ -1,0 +1,141 @@
+"""From options to a launch: the pipeline that run, exec, shell and bootstrap share."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from udockpy import config as configs
+from udockpy import home as homes
+from udockpy.container import binds, caller, guest, spec, users
+from udockpy.container.plan import Bind, Plan
+from udockpy.engines import host
+from udockpy.engines.interface import Launch
+from udockpy.engines.select import Choice, select
+from udockpy.errors import TargetError
+from udockpy.store import sandboxes, targets
+from udockpy.util import atomic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from udockpy.config import Config
+    from udockpy.container.caller import Caller
+    from udockpy.container.options import RunOptions
+    from udockpy.container.users import Accounts, Group, User
+    from udockpy.home import Home
+    from udockpy.store.targets import Target
+
+
+class Prepared(NamedTuple):
+    """A run, decided."""
+
+    target: Target
+    plan: Plan
+    choice: Choice
+    launch: Launch
+
+
+def prepare(
+    home: Home, target: Target, options: RunOptions, environ: Mapping[str, str]
+) -> Prepared:
+    """Decides a run. Writes only what is remembered of its target."""
+    config = configs.load(homes.config_file(environ), environ, {"engine": options.engine})
+    _refuse_noexec(target)
+    person = caller.gather(environ)
+    plan = spec.plan(config, person, _place(home, config, target, person, options), options)
+    return launchable(home, config, target, plan)
+
+
+def launchable(home: Home, config: Config, target: Target, plan: Plan) -> Prepared:
+    """Chooses the engine of a plan."""
+    binds.check_sources(plan.binds)
+    choice = select(plan, host.gather(home), guest.program(plan), config.engine)
+    return Prepared(target, plan, choice, choice.engine.launch(plan))
+
+
+def state_folder(home: Home, target: Target) -> str:
+    """Where the fakedb of a target is."""
+    if target.kind == targets.SANDBOX:
+        return sandboxes.remember(home, target.tree.rootfs)
+    return target.state
+
+
+def cache_file(home: Home, rootfs: str) -> str:
+    """The directory cache, shared by all that runs in one root filesystem on this node until it
+    reboots.
+    """
+    found = os.stat(rootfs)
+    return os.path.join(homes.make(home.run), f"dircache-{found.st_dev:x}-{found.st_ino:x}")
+
+
+def _place(
+    home: Home, config: Config, target: Target, person: Caller, options: RunOptions
+) -> spec.Place:
+    rootfs = target.tree.rootfs
+    accounts = guest.accounts(rootfs)
+    folder = state_folder(home, target)
+    wanted = () if options.root else (person.environ.get("SHELL", ""),)
+    return spec.Place(
+        rootfs=rootfs,
+        fakedb=os.path.join(folder, "fakedb"),
+        cache=cache_file(home, rootfs),
+        accounts=accounts,
+        merged=() if options.root or options.user else _merged(folder, accounts, person),
+        shell="" if options.command else guest.find_shell(rootfs, wanted),
+        read_only=target.kind == targets.IMAGE,
+    )
+
+
+def _merged(folder: str, accounts: Accounts, person: Caller) -> tuple[Bind, ...]:
+    """Files that show the user and his groups to a guest that has such files, which themselves stay
+    as they are.
+    """
+    merged = users.merge(accounts, _host_user(person), _host_groups(person))
+    made = []
+    for name, text, old in (
+        ("passwd", merged.passwd, accounts.passwd),
+        ("group", merged.group, accounts.group),
+    ):
+        if old:
+            path = os.path.join(folder, name)
+            atomic.write_if_changed(path, text.encode("utf-8", "surrogateescape"), mode=0o644)
+            made.append(Bind(path, f"/etc/{name}", read_only=True))
+    return tuple(made)
+
+
+def _host_user(person: Caller) -> User:
+    import pwd
+
+    try:
+        known = pwd.getpwuid(person.uid)
+    except KeyError:
+        name = person.environ.get("USER") or f"user{person.uid}"
+        return users.User(name, person.uid, person.gid, "", person.home, "/bin/sh")
+    return users.User(
+        known.pw_name, person.uid, person.gid, known.pw_gecos, person.home, known.pw_shell
+    )
+
+
+def _host_groups(person: Caller) -> list[Group]:
+    import grp
+
+    found = []
+    for gid in dict.fromkeys((person.gid, *person.groups)):
+        try:
+            found.append(users.Group(grp.getgrgid(gid).gr_name, gid))
+        except KeyError:
+            found.append(users.Group(f"group{gid}", gid))
+    return found
+
+
+def _refuse_noexec(target: Target) -> None:
+    if os.statvfs(target.tree.rootfs).f_flag & os.ST_NOEXEC:
+        hint = "keep it on another filesystem; UDOCKPY_HOME says where images and containers are"
+        raise TargetError(
+            "cannot run programs in",
+            target.tree.rootfs,
+            "its filesystem is mounted noexec",
+            hint=hint,
+        )

@@ -1,0 +1,110 @@
+"""run, exec and shell: start a guest."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from udockpy import home as homes
+from udockpy.engines.execute import execute, execute_and_wait
+from udockpy.errors import UsageError
+from udockpy.operations.prepare import Prepared, prepare
+from udockpy.store import running, targets
+from udockpy.util.process import say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from udockpy.container.options import RunOptions
+    from udockpy.home import Home
+    from udockpy.store.targets import Target
+
+
+class Dry(NamedTuple):
+    """What --dry-run shows."""
+
+    prepared: Prepared
+
+    def words(self) -> str:
+        import shlex
+
+        return shlex.join(self.prepared.launch.argv)
+
+    def document(self) -> dict[str, Any]:
+        choice = self.prepared.choice
+        return {
+            "engine": choice.name,
+            "passed_over": [
+                {"engine": name, **support._asdict()} for name, support in choice.rejected
+            ],
+            "plan": self.prepared.plan.document(),
+            "launch": {
+                "argv": self.prepared.launch.argv,
+                "environ": dict(self.prepared.launch.environ),
+            },
+        }
+
+
+def run(options: RunOptions, environ: Mapping[str, str]) -> int | Dry:
+    """Runs a command in a sandbox or a container; an image gets a container of its own first.
+
+    With --read-only an image is run as it is: nothing can change it.
+    """
+    home = homes.find(environ)
+    target = targets.find(home, options.target)
+    if target.kind == targets.IMAGE and not options.read_only and not options.dry_run:
+        return _run_new_container(home, target, options, environ)
+    if target.kind != targets.IMAGE and (options.rm or options.name):
+        word = "--rm" if options.rm else "--name"
+        raise UsageError(
+            f"cannot use {word}", options.target, "only a run of an image makes a container"
+        )
+    return _start(home, target, options, environ)
+
+
+def exec_(options: RunOptions, environ: Mapping[str, str]) -> int | Dry:
+    """Runs a command in a sandbox or a container, or in an image itself, read-only."""
+    home = homes.find(environ)
+    return _start(home, targets.find(home, options.target), options, environ)
+
+
+def _run_new_container(
+    home: Home, image: Target, options: RunOptions, environ: Mapping[str, str]
+) -> int | Dry:
+    from functools import partial
+
+    from udockpy.operations import trees
+    from udockpy.store import containers
+
+    fill = partial(trees.copy, image.tree)
+    container = containers.create(home, fill, image=image.name, name=options.name)
+    try:
+        return _start(home, targets.of_container(container), options, environ)
+    finally:
+        # Also when the run never started. Without --rm a started run does not come back here.
+        containers.remove(home, container)
+
+
+def _start(
+    home: Home, target: Target, options: RunOptions, environ: Mapping[str, str]
+) -> int | Dry:
+    prepared = prepare(home, target, options, environ)
+    if options.verbose:
+        for line in (prepared.choice.describe(), *prepared.plan.describe()):
+            say(line)
+    if options.dry_run:
+        return Dry(prepared)
+    record = running.record(
+        home,
+        os.getpid(),
+        engine=prepared.choice.name,
+        target=target.name,
+        command=prepared.plan.command,
+    )
+    try:
+        if options.rm:
+            return execute_and_wait(prepared.launch)
+        execute(prepared.launch)
+    finally:
+        running.forget(record)  # not reached when we became the guest

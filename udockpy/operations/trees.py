@@ -1,0 +1,58 @@
+"""Fills new trees, from archives, directories and other trees."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from udockpy.errors import ArchiveError, TargetError, reason_of
+from udockpy.store.tree import Tree, check_rootfs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from udockpy.layer.member import Member
+
+
+def unpack(source: str, tree: Tree) -> None:
+    """Fills a new tree from an archive ("-": standard input) or a directory."""
+    from udockpy.layer.tar_reader import open_tar
+
+    if source != "-" and _is_directory(source):
+        copy(Tree(source, ""), tree)
+        return
+    with open_tar(source) as members:
+        if not _fill(members, tree):
+            raise ArchiveError("cannot read the archive", source, "it holds no files")
+
+
+def copy(source: Tree, tree: Tree) -> None:
+    """Fills a new tree from another one, with what is remembered of it."""
+    from contextlib import ExitStack
+
+    from udockpy.layer.fakedb import Fakedb
+    from udockpy.layer.tree_reader import TreeReader
+
+    with ExitStack() as stack:
+        known = source.fakedb and os.path.exists(source.fakedb)
+        fakedb = stack.enter_context(Fakedb(source.fakedb, read_only=True)) if known else None
+        _fill(TreeReader(source.rootfs, fakedb).members(), tree)
+
+
+def _fill(members: Iterable[Member], tree: Tree) -> int:
+    from udockpy.layer.tree_writer import write_tree
+
+    os.mkdir(tree.rootfs, 0o755)
+    return write_tree(members, tree.rootfs, tree.fakedb)
+
+
+def _is_directory(source: str) -> bool:
+    try:
+        mode = os.stat(source).st_mode
+    except OSError as e:
+        raise TargetError("cannot read", source, reason_of(e)) from e
+    if stat.S_ISDIR(mode):
+        check_rootfs(source)
+        return True
+    return False

@@ -1,0 +1,1 @@
+"""What the user keeps: images, containers, and what is remembered of his sandboxes."""

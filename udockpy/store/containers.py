@@ -1,0 +1,134 @@
+"""Containers: containers/ID is an OCI bundle (config.json, rootfs/) with its fakedb; names/NAME
+links to it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, NamedTuple
+
+from udockpy import home as homes
+from udockpy.errors import BusyError, TargetError
+from udockpy.home import Home
+from udockpy.store import names
+from udockpy.store.tree import Tree, tree_in
+from udockpy.util import atomic, tree
+
+IMAGE = "org.udockpy.image"
+NAME = "org.udockpy.name"
+
+
+class Container(NamedTuple):
+    """A container of the store."""
+
+    id: str
+    folder: str
+
+    @property
+    def tree(self) -> Tree:
+        return tree_in(self.folder)
+
+
+class Description(NamedTuple):
+    """What `ps -a` and `inspect` tell of a container."""
+
+    id: str
+    name: str
+    image: str
+
+
+def find(home: Home, name: str) -> Container | None:
+    """The container of that id or name."""
+    if not names.VALID.fullmatch(name):
+        return None
+    for folder in (os.path.join(home.containers, name), os.path.join(home.names, name)):
+        if os.path.isdir(folder):
+            folder = os.path.realpath(folder)
+            return Container(os.path.basename(folder), folder)
+    return None
+
+
+def create(home: Home, fill: Callable[[Tree], None], *, image: str, name: str | None) -> Container:
+    """Makes a container, with the tree that `fill` makes. It appears when that is complete."""
+    import json
+
+    identifier = os.urandom(6).hex()
+    folder = os.path.join(homes.make(home.containers), identifier)
+    if name is not None:
+        _refuse_taken(home, names.check(name))
+    with atomic.new_directory(folder) as scratch:
+        fill(tree_in(scratch))
+        document = json.dumps(_bundle(identifier, image, name), indent=1).encode()
+        atomic.write(os.path.join(scratch, "config.json"), document)
+    container = Container(identifier, folder)
+    if name is not None:
+        _link(home, container, name)
+    return container
+
+
+def listing(home: Home) -> list[Description]:
+    """All containers."""
+    try:
+        found = sorted(os.listdir(home.containers))
+    except FileNotFoundError:
+        return []
+    return [_describe(home, identifier) for identifier in found if not identifier.startswith(".")]
+
+
+def remove(home: Home, container: Container) -> None:
+    """Removes a container and its name."""
+    name = _describe(home, container.id).name
+    tree.discard(container.folder)
+    if name:
+        os.unlink(os.path.join(home.names, name))
+
+
+def _link(home: Home, container: Container, name: str) -> None:
+    link = os.path.join(homes.make(home.names), name)
+    try:
+        os.symlink(os.path.join("..", "containers", container.id), link)
+    except FileExistsError:
+        tree.discard(container.folder)
+        raise _taken(name) from None
+
+
+def _refuse_taken(home: Home, name: str) -> None:
+    if find(home, name):
+        raise _taken(name)
+    link = os.path.join(home.names, name)
+    if os.path.islink(link):
+        os.unlink(link)  # its container went in a crash between the two removals
+
+
+def _taken(name: str) -> BusyError:
+    return BusyError(
+        "cannot create", name, "the name is taken", hint=f"remove it first: udockpy rm {name}"
+    )
+
+
+def _describe(home: Home, identifier: str) -> Description:
+    import json
+
+    path = os.path.join(home.containers, identifier, "config.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            notes = json.load(file)["annotations"]
+    except (OSError, ValueError, KeyError) as e:
+        raise TargetError(
+            "cannot read the container", identifier, f"its config.json is damaged ({e})"
+        ) from e
+    return Description(identifier, notes.get(NAME, ""), notes.get(IMAGE, ""))
+
+
+def _bundle(identifier: str, image: str, name: str | None) -> dict[str, Any]:
+    """The OCI runtime configuration; what runs is decided by `run`, so only the root counts."""
+    notes = {IMAGE: image}
+    if name is not None:
+        notes[NAME] = name
+    return {
+        "ociVersion": "1.0.2",
+        "hostname": identifier,
+        "root": {"path": "rootfs", "readonly": False},
+        "process": {"cwd": "/", "args": ["/bin/sh"], "user": {"uid": 0, "gid": 0}},
+        "annotations": notes,
+    }

@@ -1,0 +1,55 @@
+"""What a TARGET on the command line means: a sandbox directory, a container or an image."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from udockpy.errors import TargetError
+from udockpy.home import Home
+from udockpy.store import containers, images, sandboxes
+from udockpy.store.tree import Tree, check_rootfs
+
+SANDBOX, CONTAINER, IMAGE = "sandbox", "container", "image"
+
+
+class Target(NamedTuple):
+    """Something that can be run or exported."""
+
+    kind: str
+    name: str  # as the user knows it: path, id or image name
+    tree: Tree
+    state: str  # the folder of what is remembered; made on the first run of a sandbox
+
+
+def find(home: Home, word: str) -> Target:
+    """Resolves a TARGET; an existing directory beats a name, and a slash always means a path."""
+    if "/" in word or os.path.isdir(word):
+        return _sandbox(home, word)
+    container = containers.find(home, word)
+    if container:
+        return of_container(container)
+    image = images.find(home, word)
+    if image:
+        return Target(IMAGE, image.name, image.tree, image.folder)
+    hint = "see udockpy images and udockpy ps -a; a directory of this one is written ./NAME"
+    raise TargetError(
+        "cannot find", word or "(empty)", "no such sandbox, container or image", hint=hint
+    )
+
+
+def of_container(container: containers.Container) -> Target:
+    return Target(CONTAINER, container.id, container.tree, container.folder)
+
+
+def _sandbox(home: Home, word: str) -> Target:
+    rootfs = os.path.abspath(word)
+    if os.path.isfile(rootfs):
+        hint = f"import it: udockpy import {word} NAME"
+        raise TargetError(
+            "cannot use as a sandbox", word, "a file, where a directory is needed", hint=hint
+        )
+    check_rootfs(rootfs)
+    return Target(
+        SANDBOX, rootfs, sandboxes.tree_of(home, rootfs), sandboxes.folder_of(home, rootfs)
+    )

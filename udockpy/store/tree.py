@@ -1,0 +1,33 @@
+"""Root filesystems with what is remembered of them. Images and containers are both."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from udockpy.errors import TargetError, reason_of
+
+
+class Tree(NamedTuple):
+    """A root filesystem; `fakedb` need not exist."""
+
+    rootfs: str
+    fakedb: str
+
+
+def tree_in(folder: str) -> Tree:
+    """The tree of an image or a container."""
+    return Tree(os.path.join(folder, "rootfs"), os.path.join(folder, "fakedb"))
+
+
+def check_rootfs(path: str) -> None:
+    """Refuses what cannot be a guest's root directory."""
+    try:
+        with os.scandir(path) as entries:
+            if next(entries, None) is None:
+                hint = "give the root directory of a system: it has bin, etc, usr"
+                raise TargetError(
+                    "cannot use as a sandbox", path, "the directory is empty", hint=hint
+                )
+    except OSError as e:
+        raise TargetError("cannot use as a sandbox", path, reason_of(e)) from e

@@ -1,0 +1,1 @@
+"""Small tools that know nothing of containers. Imports nothing of ours but errors."""
