@@ -234,7 +234,7 @@ def static_tree(world: World) -> None:
 
 # -- the programs -----------------------------------------------------------------------------------------------
 
-CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-pthread"]
+CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Wno-unused-result", "-pthread"]
 
 
 def build_programs(world: World) -> None:
