@@ -151,16 +151,15 @@ static int say_absolute(const struct view *v, struct scratch *s, enum dir_kind k
 			const struct parts *parts, unsigned want, struct where *ret)
 {
 	const struct bind *b;
-	long err;
 
 	if (kind == DIR_IDENTITY) {
 		b = v->identity_read_only ? view_bind_of(v, parts->first - 1, strlen(parts->first) + 1) : NULL;
 		return say(ret, AT_FDCWD, path, want, b && b->read_only);
 	}
 	if (want & WANT_STRING) {
-		err = view_root_string(v, parts->first, s->host);
-		if (err < 0)
-			return (int)err;
+		/* Too long as it is written, perhaps not as the walker would write it. */
+		if (view_root_string(v, parts->first, s->host) < 0)
+			return MISS;
 		return say(ret, AT_FDCWD, s->host, want, v->root_read_only);
 	}
 	return say(ret, v->root_fd, parts->first, want, v->root_read_only);

@@ -134,8 +134,8 @@ static int check_searchable(struct walk *w)
 	ret = locate(w, &fd, &name);
 	if (ret < 0)
 		return ret;
-	if (name == w->s->canon || name == w->s->canon + 1)
-		name = memcpy(w->s->host, name, strlen(name) + 1);
+	if (name != w->s->host)
+		memcpy(w->s->host, name, strlen(name) + 1);
 	err = str_append(w->s->host, PATH_MAX, strlen(w->s->host), "/.");
 	if (err >= 0)
 		err = sys_fstatat(fd, w->s->host, &st, AT_SYMLINK_NOFOLLOW);
@@ -429,7 +429,10 @@ int view_walk(const struct view *v, const struct here *here, struct scratch *s, 
 	memcpy(w.rest, guest_path, len + 1);
 	go_to_root(&w);
 	if (*w.rest != '/') {
-		ret = view_path_of_fd(v, dirfd, s->canon, PATH_MAX);
+		if (dirfd == AT_FDCWD && here && here->cwd)
+			ret = str_copy(s->canon, PATH_MAX, here->cwd);
+		else
+			ret = view_path_of_fd(v, dirfd, s->canon, PATH_MAX);
 		if (ret == -EACCES) {
 			ret = walk_outside(&w, dirfd, guest_path, ret_where);
 			return ret < 0 ? (int)ret : 0;
