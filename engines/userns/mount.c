@@ -299,6 +299,17 @@ static long protect(const struct newroot *root, const struct target *target)
 	return r;
 }
 
+/* The calls that mount answer a file on a directory with different errors. */
+static long check_types(const struct newroot *root, const struct target *target, unsigned source_mode)
+{
+	struct stat st;
+	long r = sys_fstatat(root->fd, *target->path ? target->path + 1 : "", &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH);
+
+	if (r < 0)
+		return r;
+	return ((st.st_mode & S_IFMT) == S_IFDIR) == ((source_mode & S_IFMT) == S_IFDIR) ? 0 : -ENOTDIR;
+}
+
 static int place_bind(const struct plan *plan, unsigned i, struct newroot *root, struct failure *ret_failure)
 {
 	static struct target target;
@@ -314,7 +325,9 @@ static int place_bind(const struct plan *plan, unsigned i, struct newroot *root,
 		r = target_make(root, &target, (st.st_mode & S_IFMT) == S_IFDIR);
 	if (r < 0)
 		return fail(ret_failure, STEP_BIND_TARGET, bind->target, r);
-	r = place(plan, bind, sources[i], root, &target);
+	r = check_types(root, &target, st.st_mode);
+	if (r == 0)
+		r = place(plan, bind, sources[i], root, &target);
 	if (sources[i] >= 0)
 		(void)sys_close(sources[i]);
 	if (r == 0 && !*target.path)

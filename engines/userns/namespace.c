@@ -136,8 +136,9 @@ static void mirror_stop(struct outer *o, int sig)
 		return;
 	if (sig != SIGSTOP)
 		set_action(sig, 0);
-	change_mask(SIG_UNBLOCK, bit(sig), NULL);
+	/* First sent, then let in: it becomes one with the terminal's, which may be waiting too, so we stop once. */
 	(void)SYS2(kill, SYS0(getpid), sig);
+	change_mask(SIG_UNBLOCK, bit(sig), NULL);
 	change_mask(SIG_BLOCK, bit(sig), NULL);
 }
 

@@ -109,16 +109,25 @@ static size_t add_bool(char *text, size_t size, size_t n, const char *key, bool 
 	return add(text, size, n, value ? "true" : "false");
 }
 
+static size_t add_name(char *text, size_t size, size_t n, const char *key, const char *name)
+{
+	n = add(text, size, n, key);
+	if (!name)
+		return add(text, size, n, "null");
+	n = add(text, size, n, "\"");
+	n = add(text, size, n, name);
+	return add(text, size, n, "\"");
+}
+
 static void print(const struct findings *findings)
 {
 	char text[256];
 	size_t n = add_bool(text, sizeof(text), 0, "{\"works\": ", findings->works);
 
-	n = add(text, sizeof(text), n, ", \"step\": \"");
-	n = add(text, sizeof(text), n, findings->works ? "" : step_name(findings->failure.step));
-	n = add(text, sizeof(text), n, "\", \"errno\": \"");
-	n = add(text, sizeof(text), n, findings->works ? "" : error_name(findings->failure.error));
-	n = add_bool(text, sizeof(text), n, "\", \"overlay\": ", findings->overlay);
+	n = add_name(text, sizeof(text), n, ", \"step\": ", findings->works ? NULL : step_name(findings->failure.step));
+	n = add_name(text, sizeof(text), n, ", \"errno\": ",
+		     findings->works ? NULL : error_name(findings->failure.error));
+	n = add_bool(text, sizeof(text), n, ", \"overlay\": ", findings->overlay);
 	n = add_bool(text, sizeof(text), n, ", \"proc\": ", findings->proc);
 	n = add_bool(text, sizeof(text), n, ", \"subuids\": ", findings->subuids);
 	n = add(text, sizeof(text), n, "}\n");
