@@ -234,14 +234,14 @@ static bool ends_with(const char *s, size_t len, const char *suffix)
 	return len >= n && str_eq(s + len - n, suffix);
 }
 
-long proc_target(const struct view *v, const struct here *here, struct scratch *s, enum proc_link kind, uint64_t pid,
+long proc_target(const struct view *v, const char *own_exe, struct scratch *s, enum proc_link kind, uint64_t pid,
 		 const char *host_path, char *buf)
 {
 	const char *source = buf;
 	long len;
 
-	if (kind == PROC_EXE && here && here->exe && pid == (uint64_t)here->pid)
-		return str_copy(buf, PATH_MAX, here->exe);
+	if (kind == PROC_EXE && own_exe)
+		return str_copy(buf, PATH_MAX, own_exe);
 	if (kind == PROC_EXE) {
 		len = program_of(s, pid);
 		source = s->host;

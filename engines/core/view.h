@@ -85,7 +85,7 @@ struct where {
 struct here {
 	const char *cwd; /* canonical guest path of the working directory when known for sure, else NULL */
 	uint64_t cwd_hash; /* dircache hash of it */
-	int pid;	   /* of the calling process as its /proc names it; what "self" means */
+	int pid;	   /* of the calling process as its /proc names it; 0 = ask when it matters */
 	const char *exe;   /* guest path of its program: what /proc/PID/exe says */
 };
 

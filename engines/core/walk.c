@@ -260,13 +260,15 @@ static int step_magic(struct walk *w, bool last, bool follow, struct where *ret)
 {
 	struct scratch *s = w->s;
 	const struct here *here = w->here;
-	uint64_t pid = 0, fd = 0, own = here ? (uint64_t)here->pid : 0;
+	uint64_t pid = 0, fd = 0, own;
 	enum proc_link kind;
 	long len;
 
 	len = view_host_path(w->v, s->canon, s->host, PATH_MAX, NULL);
 	if (len < 0)
 		return (int)len;
+	/* The caller need not know when a path will come by procfs: /dev/stdin does. */
+	own = (uint64_t)(here && here->pid ? here->pid : SYS0(getpid));
 	kind = proc_parse(s->host, own, &pid, &fd);
 	if (kind == PROC_NONE)
 		return 0;
@@ -278,7 +280,7 @@ static int step_magic(struct walk *w, bool last, bool follow, struct where *ret)
 		return -ELOOP;
 	if ((kind == PROC_FD || kind == PROC_NS) && last && !w->slash) {
 		/* Another process' descriptor, perhaps of one outside the container, is no way out of the view. */
-		len = kind == PROC_NS || pid == own ? 0 : proc_target(w->v, here, s, kind, pid, s->host, s->link);
+		len = kind == PROC_NS || pid == own ? 0 : proc_target(w->v, NULL, s, kind, pid, s->host, s->link);
 		if (len < 0 && len != -ENOTDIR && len != -ENOENT)
 			return (int)len;
 		say(w, ret, AT_FDCWD, s->host);
@@ -287,7 +289,7 @@ static int step_magic(struct walk *w, bool last, bool follow, struct where *ret)
 	}
 	if (kind == PROC_NS)
 		return -ENOTDIR;
-	len = proc_target(w->v, here, s, kind, pid, s->host, s->link);
+	len = proc_target(w->v, pid == own && here ? here->exe : NULL, s, kind, pid, s->host, s->link);
 	if (len < 0)
 		return (int)len;
 	len = restart(w, (size_t)len);

@@ -388,6 +388,460 @@ static void test_kernel(void)
 	waitpid(child, &status, 0);
 }
 
+/* ---- what vectors cannot say ---- */
+
+/* Whether `path` means the object at `expected` (beneath $TMP, or absolute), or fails with that error. */
+static void expect_at(const struct view *v, const struct here *here, int dirfd, const char *path, unsigned want, int error,
+		      const char *expected)
+{
+	struct outcome got = { 0 }, wanted = { .error = error };
+	struct where where;
+	char host[PATH_MAX], a[64];
+	int err = view_resolve(v, here, &scratch, dirfd, path, want, &where);
+
+	if (err >= 0 && where.unverified)
+		err = view_resolve(v, here, &scratch, dirfd, path, want | WANT_WALK, &where);
+	got.error = err < 0 ? -err : 0;
+	if (!err)
+		got = object_of(0, where.fd, where.name, (where.magic ? 0 : AT_SYMLINK_NOFOLLOW) | AT_EMPTY_PATH);
+	if (!error) {
+		snprintf(host, sizeof(host), "%s%s%s", *expected == '/' ? "" : t.tmp, *expected == '/' ? "" : "/", expected);
+		wanted = object_of(0, AT_FDCWD, host, AT_SYMLINK_NOFOLLOW);
+	}
+	describe(a, sizeof(a), got);
+	snprintf(message, sizeof(message), "%.100s (want %x) is %s%s%s", path, want, error ? strerror(error) : expected,
+		 same(got, wanted) ? "" : ": got ", same(got, wanted) ? "" : a);
+	ok(same(got, wanted), message);
+}
+
+static void expect(const struct view *v, const struct here *here, const char *path, unsigned want, int error,
+		   const char *expected)
+{
+	expect_at(v, here, AT_FDCWD, path, want, error, expected);
+}
+
+static int open_host(const char *path, int flags)
+{
+	char host[PATH_MAX];
+
+	snprintf(host, sizeof(host), "%s/%s", t.tmp, path);
+	return (int)sys_openat(AT_FDCWD, host, flags | O_CLOEXEC, 0600);
+}
+
+static const char *text(const char *format, int a, int b)
+{
+	static char buf[4][128];
+	static unsigned next;
+
+	next = (next + 1) % 4;
+	snprintf(buf[next], sizeof(buf[next]), format, a, b);
+	return buf[next];
+}
+
+static bool is_magic(const struct view *v, const struct here *here, const char *path, unsigned want)
+{
+	struct where where = { 0 };
+
+	return view_resolve(v, here, &scratch, AT_FDCWD, path, want, &where) == 0 && where.magic;
+}
+
+static void test_proc(void)
+{
+	struct here here = { .pid = getpid(), .exe = "/file" }, unknown = { .pid = 0 };
+	int inside, outside, directory, secret_dir, pipes[2], self = getpid(), go[2];
+	char exe[PATH_MAX], exe_dir[PATH_MAX], link[PATH_MAX];
+	struct view v;
+	pid_t child;
+	long n;
+
+	make_view(&v, dircache_open(NULL));
+	if (access("/proc/self/fd", X_OK) < 0) {
+		skip("procfs", "no /proc here");
+		return;
+	}
+	ok(view_add_bind(&v, "/proc", "/proc", false, false) == 0, "bind /proc");
+	inside = open_host("root/file", O_RDONLY);
+	outside = open_host("host/secret", O_RDONLY);
+	directory = open_host("root/usr", O_RDONLY | O_DIRECTORY);
+	secret_dir = open_host("host", O_RDONLY | O_DIRECTORY);
+	snprintf(link, sizeof(link), "%s/devfd", t.root);
+	if (symlink("/proc/self/fd", link) < 0 || pipe(pipes) < 0 || pipe(go) < 0)
+		exit(1);
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		close(go[1]);
+		_exit(read(go[0], link, 1) != 0);
+	}
+	go_to(&v, "/usr");
+	for (unsigned walk = 0; walk <= WANT_WALK; walk += WANT_WALK) {
+		unsigned follow = WANT_FOLLOW | walk;
+
+		expect(&v, &here, "/proc", follow, 0, "/proc");
+		expect(&v, &here, "/proc/self", walk, 0, "/proc/self");
+		expect(&v, &here, "/proc/uptime", follow, 0, "/proc/uptime");
+		expect(&v, &here, "/proc/self/root", follow, 0, "root");
+		expect(&v, &here, "/proc/self/root/", walk, 0, "root");
+		expect(&v, &here, "/proc/self/root/etc/passwd", follow, 0, "root/etc/passwd");
+		expect(&v, &here, "/proc/thread-self/root/etc/passwd", follow, 0, "root/etc/passwd");
+		expect(&v, &here, "/proc/self/../self/root/abs/deep", follow, 0, "root/usr/lib/deep");
+		expect(&v, &here, text("/proc/%d/task/%d/root/file", self, self), follow, 0, "root/file");
+		expect(&v, &here, text("/proc/%d/root/file", (int)child, 0), follow, 0, "root/file");
+		expect(&v, &here, "/proc/self/cwd", follow, 0, "root/usr");
+		expect(&v, &here, "/proc/self/cwd/lib/deep", follow, 0, "root/usr/lib/deep");
+		expect(&v, &here, "/proc/self/cwd/../etc/passwd", follow, 0, "root/etc/passwd");
+		expect(&v, &here, "/proc/self/exe", follow, 0, "root/file");
+		expect(&v, &here, "/proc/self/exe/x", follow, ENOTDIR, NULL);
+		expect(&v, &here, "/proc/self/nothing", follow, ENOENT, NULL);
+		expect(&v, &here, "/proc/nothing/x", follow, ENOENT, NULL);
+		expect(&v, &here, text("/proc/self/fd/%d", inside, 0), follow, 0, "root/file");
+		expect(&v, &here, text("/proc/self/fd/%d", outside, 0), follow, 0, "host/secret");
+		expect(&v, &unknown, text("/devfd/%d", outside, 0), follow, 0, "host/secret");
+		expect(&v, &here, text("/proc/self/fd/%d/", outside, 0), walk, EACCES, NULL);
+		expect(&v, &here, text("/proc/self/fd/%d", v.root_fd, 0), follow, ENOENT, NULL);
+		expect(&v, &here, text("/proc/self/fd/%d", v.root_fd, 0), walk, ENOENT, NULL);
+		expect(&v, &here, text("/proc/self/fd/%d/..", v.root_fd, 0), follow, ENOENT, NULL);
+		expect(&v, &here, text("/proc/self/fd/%d/lib/deep", directory, 0), follow, 0, "root/usr/lib/deep");
+		expect(&v, &here, text("/proc/self/fd/%d/../etc/passwd", directory, 0), follow, 0, "root/etc/passwd");
+		expect(&v, &here, text("/proc/self/fd/%d/secret", secret_dir, 0), follow, EACCES, NULL);
+		expect(&v, &here, text("/proc/self/fd/%d/..", secret_dir, 0), follow, EACCES, NULL);
+		expect(&v, &here, text("/proc/self/fd/%d/x", pipes[0], 0), follow, ENOTDIR, NULL);
+		expect(&v, &here, "/proc/self/fd/9999", follow, ENOENT, NULL);
+		ok(is_magic(&v, &here, text("/proc/self/fd/%d", pipes[0], 0), follow), "a pipe's descriptor is followed by the kernel");
+		ok(is_magic(&v, &here, "/proc/self/ns/mnt", follow), "a namespace is followed by the kernel");
+		ok(!is_magic(&v, &here, "/proc/self/ns/mnt", walk), "but not by lstat");
+		expect(&v, &here, text("/proc/%d/fd/%d", (int)child, inside), follow, 0, "root/file");
+		expect(&v, &here, text("/proc/%d/fd/%d", (int)child, outside), follow, EACCES, NULL);
+		expect(&v, &here, text("/proc/%d/fd/%d/secret", (int)child, secret_dir), follow, EACCES, NULL);
+		ok(is_magic(&v, &here, text("/proc/%d/fd/%d", (int)child, pipes[0]), follow), "another's pipe");
+	}
+	/* The program of another process, where the view can show it. */
+	n = readlink(text("/proc/%d/exe", (int)child, 0), exe, sizeof(exe) - 1);
+	exe[n < 0 ? 0 : n] = '\0';
+	expect(&v, &here, text("/proc/%d/exe", (int)child, 0), WANT_FOLLOW, EACCES, NULL);
+	strcpy(exe_dir, exe);
+	*strrchr(exe_dir, '/') = '\0';
+	ok(view_add_bind(&v, exe_dir, exe_dir, true, false) == 0, "bind of the test's directory");
+	expect(&v, &here, text("/proc/%d/exe", (int)child, 0), WANT_FOLLOW, 0, exe);
+	expect(&v, &here, text("/proc/%d/exe", (int)child, 0), WANT_FOLLOW | WANT_WRITE, EROFS, NULL);
+	if (chdir(t.tmp) < 0)
+		exit(1);
+	expect(&v, &here, "/proc/self/cwd", WANT_FOLLOW, ENOENT, NULL);
+	close(go[1]);
+	waitpid(child, NULL, 0);
+	close(go[0]);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(inside);
+	close(outside);
+	close(directory);
+	close(secret_dir);
+	close(v.root_fd);
+}
+
+static void test_descriptors(void)
+{
+	struct here here = { .pid = getpid() };
+	int usr, root, host, data, file, gone;
+	char path[PATH_MAX];
+	struct where where;
+	struct view v;
+
+	make_view(&v, dircache_open(NULL));
+	snprintf(path, sizeof(path), "%s/gone", t.root);
+	if (SYS3(mkdirat, AT_FDCWD, path, 0755) < 0)
+		exit(1);
+	usr = open_host("root/usr", O_PATH);
+	root = open_host("root", O_PATH);
+	host = open_host("host", O_PATH);
+	data = open_host("host/data", O_PATH);
+	file = open_host("root/file", O_PATH);
+	gone = open_host("root/gone", O_PATH);
+	rmdir(path);
+	for (unsigned walk = 0; walk <= WANT_WALK; walk += WANT_WALK) {
+		unsigned follow = WANT_FOLLOW | walk;
+
+		expect_at(&v, &here, usr, "lib/deep", follow, 0, "root/usr/lib/deep");
+		expect_at(&v, &here, usr, "uplib/er", follow, 0, "root/usr/lib/deep/er");
+		expect_at(&v, &here, usr, "../etc/passwd", follow, 0, "root/etc/passwd");
+		expect_at(&v, &here, usr, "../../../etc/passwd", follow, 0, "root/etc/passwd");
+		expect_at(&v, &here, usr, "..", follow, 0, "root");
+		expect_at(&v, &here, usr, ".", follow, 0, "root/usr");
+		expect_at(&v, &here, usr, "/etc/passwd", follow, 0, "root/etc/passwd");
+		expect_at(&v, &here, usr, "lib", walk | WANT_STRING, 0, "root/usr/lib");
+		expect_at(&v, &here, usr, "nothing/x", follow, ENOENT, NULL);
+		expect_at(&v, &here, root, "absfile", follow, 0, "root/etc/passwd");
+		expect_at(&v, &here, root, "absfile", walk, 0, "root/absfile");
+		expect_at(&v, &here, root, "mnt", follow, 0, "host/data");
+		expect_at(&v, &here, root, "mnt/dir/file", follow, 0, "host/data/dir/file");
+		expect_at(&v, &here, root, "mnt/sub/file", follow, 0, "host/nested/file");
+		expect_at(&v, &here, root, "mnt", walk | WANT_PARENT | WANT_WRITE, EBUSY, NULL);
+		expect_at(&v, &here, data, "sub/file", follow, 0, "host/nested/file");
+		expect_at(&v, &here, data, "../file", follow, 0, "root/file");
+		/* inherited from outside the view */
+		expect_at(&v, &here, host, "secret", follow, 0, "host/secret");
+		expect_at(&v, &here, host, "data/dir/file", follow, 0, "host/data/dir/file");
+		expect_at(&v, &here, host, "data/abs", follow, EACCES, NULL);
+		expect_at(&v, &here, host, "data/abs", walk, 0, "host/data/abs");
+		expect_at(&v, &here, host, "data/abs/", walk, EACCES, NULL);
+		expect_at(&v, &here, host, "data/dirlink/file", follow, EACCES, NULL);
+		expect_at(&v, &here, host, "..", follow, EACCES, NULL);
+		expect_at(&v, &here, host, "data/../../root/file", follow, EACCES, NULL);
+		expect_at(&v, &here, host, "nothing/x", follow, ENOENT, NULL);
+		/* no directories */
+		expect_at(&v, &here, file, "x", follow, ENOTDIR, NULL);
+		expect_at(&v, &here, file, "x/y", follow, ENOTDIR, NULL);
+		expect_at(&v, &here, 9999, "x/y", follow, EBADF, NULL);
+		expect_at(&v, &here, gone, "x/y", follow, ENOENT, NULL);
+		expect_at(&v, &here, gone, "../etc", follow, ENOENT, NULL);
+		/* the descriptor itself */
+		expect_at(&v, &here, file, "", follow | WANT_EMPTY, 0, "root/file");
+		expect_at(&v, &here, host, "", follow | WANT_EMPTY | WANT_STRING, 0, "host");
+		expect_at(&v, &here, file, "", follow, ENOENT, NULL);
+	}
+	expect_at(&v, &here, 9999, "", WANT_EMPTY | WANT_STRING, ENOENT, NULL);
+	ok(view_resolve(&v, &here, &scratch, usr, "lib", WANT_FOLLOW, &where) == 0 && where.fd == usr && where.unverified,
+	   "a plain name is answered as it is");
+	ok(view_path_of_fd(&v, usr, path, sizeof(path)) == 4 && !strcmp(path, "/usr"), "path of a descriptor");
+	ok(view_path_of_fd(&v, root, path, sizeof(path)) == 1 && !strcmp(path, "/"), "path of the root");
+	ok(view_path_of_fd(&v, host, path, sizeof(path)) == -EACCES, "path of a descriptor outside");
+	ok(view_path_of_fd(&v, gone, path, sizeof(path)) == -ENOENT, "path of a removed directory");
+	ok(view_path_of_fd(&v, 9999, path, sizeof(path)) == -EBADF, "path of no descriptor");
+	ok(view_path_of_fd(&v, usr, path, 8) == -ENAMETOOLONG, "path of a descriptor, no room");
+	close(usr);
+	close(root);
+	close(host);
+	close(data);
+	close(file);
+	close(gone);
+	close(v.root_fd);
+}
+
+static void test_unresolve(void)
+{
+	static const struct {
+		const char *host, *guest; /* NULL = outside */
+	} cases[] = {
+		{ "/images/root", "/" },
+		{ "/images/root/etc/passwd", "/etc/passwd" },
+		{ "/images/root (deleted)", " (deleted)" },
+		{ "/images/root/etc/x (deleted)", "/etc/x (deleted)" },
+		{ "/images/rootless", NULL },
+		{ "/images", NULL },
+		{ "/", NULL },
+		{ "/data", "/mnt" },
+		{ "/data (deleted)", "/mnt (deleted)" },
+		{ "/data/a/b", "/mnt/a/b" },
+		{ "/database", NULL },
+		{ "/data/deep/x", "/mnt/in/x" },
+		{ "/a/file", "/etc/file" },
+		{ "/a/file (deleted)", "/etc/file (deleted)" },
+		{ "/a/file/x", NULL },
+		{ "/home/u", "/home/u" },
+		{ "/home/u/x", "/home/u/x" },
+		{ "/home/u/images/r2", "/home/u/images/r2" },
+		{ "/images/root/mnt/covered", "/mnt/covered" }, /* there is no better name */
+		{ "/proc/self/fd/7", "/" },
+		{ "/proc/self/fd/7/etc/x", "/etc/x" },
+		{ "/proc/self/fd/77/x", NULL },
+		{ "pipe:[1]", NULL },
+		{ "(unreachable)/x", NULL },
+		{ "socket:[1]", NULL },
+	};
+	char buf[PATH_MAX];
+	struct view v;
+	long n;
+
+	(void)view_init(&v, 7, "/images/root/", false);
+	(void)view_add_bind(&v, "/mnt", "/data", false, false);
+	(void)view_add_bind(&v, "/mnt/in", "/data/deep", false, false);
+	(void)view_add_bind(&v, "/etc/file", "/a/file", false, true);
+	(void)view_add_bind(&v, "/home/u", "/home/u", false, false);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		n = view_unresolve(&v, cases[i].host, buf, sizeof(buf));
+		snprintf(message, sizeof(message), "host's %s is %s", cases[i].host, cases[i].guest ? cases[i].guest : "outside");
+		ok(cases[i].guest ? n == (long)strlen(buf) && !strcmp(buf, cases[i].guest) : n == -ENOENT, message);
+	}
+	ok(view_unresolve(&v, "/data/a/b", buf, 8) == -ENAMETOOLONG, "no room for the NUL");
+	ok(view_unresolve(&v, "/data/a/b", buf, 9) == 8, "just room");
+	/* A root inside an identity bind: what another bind covers is reached by the longer way. */
+	(void)view_init(&v, 7, "/home/u/root", false);
+	(void)view_add_bind(&v, "/home/u", "/home/u", false, false);
+	(void)view_add_bind(&v, "/proc", "/proc", false, false);
+	n = view_unresolve(&v, "/home/u/root/etc", buf, sizeof(buf));
+	ok(n > 0 && !strcmp(buf, "/etc"), "the root is the longer prefix");
+	n = view_unresolve(&v, "/home/u/root/proc/x", buf, sizeof(buf));
+	ok(n > 0 && !strcmp(buf, "/home/u/root/proc/x"), "a covered name is reached another way");
+	/* The host's root as the guest's. */
+	(void)view_init(&v, 7, "/", false);
+	n = view_unresolve(&v, "/etc/passwd", buf, sizeof(buf));
+	ok(n > 0 && !strcmp(buf, "/etc/passwd"), "everything is inside the host's root");
+	n = view_unresolve(&v, "/", buf, sizeof(buf));
+	ok(n == 1 && !strcmp(buf, "/"), "and so is the root");
+	ok(view_host_path(&v, "/", buf, sizeof(buf), NULL) == 1 && !strcmp(buf, "/"), "its host path");
+	ok(view_host_path(&v, "/etc", buf, sizeof(buf), NULL) == 4 && !strcmp(buf, "/etc"), "a host path in it");
+}
+
+static void test_building(void)
+{
+	static char names[VIEW_BINDS_MAX + 1][16];
+	const struct bind *bind;
+	char buf[PATH_MAX], arena[PATH_MAX];
+	struct where where;
+	struct view v;
+	int err = 0;
+
+	(void)view_init(&v, 7, "/r", true);
+	ok(view_add_bind(&v, "/", "/x", false, false) == -EINVAL, "no bind on the root");
+	ok(view_add_bind(&v, "a", "/x", false, false) == -EINVAL, "no relative target");
+	ok(view_add_bind(&v, "/a/", "/x", false, false) == -EINVAL, "no target with a slash at its end");
+	ok(view_add_bind(&v, "/a//b", "/x", false, false) == -EINVAL, "no target with an empty component");
+	ok(view_add_bind(&v, "/a/./b", "/x", false, false) == -EINVAL, "no target with a dot");
+	ok(view_add_bind(&v, "/a/..", "/x", false, false) == -EINVAL, "no target with dotdot");
+	ok(view_add_bind(&v, "/a", "x", false, false) == -EINVAL, "no relative source");
+	ok(view_add_bind(&v, "/a/..b/...", "/x", false, false) == 0 && v.n_binds == 1, "but names that begin with dots");
+	ok(view_add_bind(&v, "/a/..b/...", "/y", false, false) == 0 && v.n_binds == 1, "the same target again replaces");
+	ok(view_host_path(&v, "/a/..b/.../z", buf, sizeof(buf), &bind) == 4 && !strcmp(buf, "/y/z") && bind == v.binds,
+	   "with the later source");
+	ok(view_add_bind(&v, "/a", "/z/", false, false) == 0 && v.n_binds == 1, "a bind above covers");
+	ok(view_host_path(&v, "/a/..b/.../z", buf, sizeof(buf), NULL) == 12 && !strcmp(buf, "/z/..b/.../z"), "with its source");
+	ok(view_add_bind(&v, "/ab", "/", false, false) == 0 && v.n_binds == 2, "a bind of the host's root");
+	ok(view_host_path(&v, "/ab", buf, sizeof(buf), NULL) == 1 && !strcmp(buf, "/"), "is /");
+	ok(view_host_path(&v, "/ab/c", buf, sizeof(buf), NULL) == 2 && !strcmp(buf, "/c"), "and beneath it");
+	ok(view_host_path(&v, "/b/c", buf, 6, &bind) == -ENAMETOOLONG && !bind, "host path without room");
+	ok(view_host_path(&v, "/b/c", buf, 7, NULL) == 6, "host path with just room");
+	ok(view_maybe_mountpoint(&v, "ab", 2) && view_maybe_mountpoint(&v, "abc", 2), "the name of a mount point");
+	ok(!view_maybe_mountpoint(&v, "zz", 2) && !view_maybe_mountpoint(&v, "", 0), "names of none");
+	(void)view_init(&v, 7, "/r", false);
+	for (unsigned i = 0; i <= VIEW_BINDS_MAX && !err; i++) {
+		snprintf(names[i], sizeof(names[i]), "/m/%u", i * 7919 % 1000);
+		err = view_add_bind(&v, names[i], "/x", false, false);
+	}
+	ok(err == -E2BIG && v.n_binds == VIEW_BINDS_MAX, "too many binds");
+	for (unsigned i = 1; i < v.n_binds; i++)
+		err = strcmp(v.binds[i - 1].guest, v.binds[i].guest) < 0 ? err : 0;
+	ok(err == -E2BIG, "binds are sorted");
+	/* chroot */
+	(void)view_init(&v, 7, "/r", false);
+	(void)view_add_bind(&v, "/jail", "/host/jail", true, false);
+	(void)view_add_bind(&v, "/jail/dev", "/dev", false, false);
+	(void)view_add_bind(&v, "/jailer", "/x", false, false);
+	(void)view_add_bind(&v, "/proc", "/proc", false, false);
+	ok(view_chroot(&v, "/jail", 8, "/host/jail", arena, 10) == -ENAMETOOLONG, "chroot without room");
+	ok(view_chroot(&v, "/jail", 8, "/host/jail", arena, sizeof(arena)) == 0 && v.n_binds == 1 && v.root_fd == 8 &&
+		   !strcmp(v.root, "/host/jail") && v.root != buf && v.root_read_only,
+	   "chroot");
+	ok(!strcmp(v.binds[0].guest, "/dev") && v.binds[0].identity && v.binds[0].guest_len == 4, "a bind beneath stays");
+	ok(view_maybe_mountpoint(&v, "dev", 3) && !view_maybe_mountpoint(&v, "jailer", 6), "and is still found");
+	ok(view_host_path(&v, "/proc", buf, sizeof(buf), NULL) > 0 && !strcmp(buf, "/host/jail/proc"), "others go");
+	ok(view_chroot(&v, "/", 9, "/host/jail", arena, sizeof(arena)) == 0 && v.n_binds == 1 && v.root_fd == 9,
+	   "chroot to the root");
+	/* no translation */
+	(void)view_init(&v, -1, "", false);
+	ok(view_resolve(&v, NULL, &scratch, 5, "/a/../b", WANT_FOLLOW, &where) == 0 && where.fd == 5 &&
+		   !strcmp(where.name, "/a/../b") && !where.unverified,
+	   "the kernel's view takes all as it is");
+	ok(view_unresolve(&v, "/a/b", buf, sizeof(buf)) == 4, "and back");
+}
+
+/* What was a directory becomes a link that leads out of the root. */
+static void test_changes(void)
+{
+	struct view v, other;
+	struct here here = { .pid = getpid() };
+	char path[PATH_MAX], moved[PATH_MAX];
+
+	make_view(&v, dircache_open(NULL));
+	expect(&v, &here, "/usr/lib/deep/er/file", WANT_FOLLOW, 0, "root/usr/lib/deep/er/file");
+	view_changed(&v);
+	snprintf(path, sizeof(path), "%s/usr/lib/deep", t.root);
+	snprintf(moved, sizeof(moved), "%s/usr/lib/moved", t.root);
+	if (rename(path, moved) < 0 || symlink("/../../../../../../../../../..", path) < 0)
+		exit(1);
+	view_changed(&v);
+	expect(&v, &here, "/usr/lib/deep/etc/passwd", WANT_FOLLOW, 0, "root/etc/passwd");
+	expect(&v, &here, "/usr/lib/moved/er/file", WANT_FOLLOW, 0, "root/usr/lib/moved/er/file");
+	view_changed(&v);
+	if (unlink(path) < 0 || rename(moved, path) < 0)
+		exit(1);
+	view_changed(&v);
+	expect(&v, &here, "/usr/lib/deep/er/file", WANT_FOLLOW, 0, "root/usr/lib/deep/er/file");
+	/* Views with other roots or binds share the file, not what it says. */
+	other = v;
+	ok(view_add_bind(&other, "/usr/lib", "/nowhere", false, false) == 0, "another view");
+	expect(&other, &here, "/usr/lib/deep/er/file", WANT_FOLLOW, ENOENT, NULL);
+	expect(&v, &here, "/usr/lib/deep/er/file", WANT_FOLLOW, 0, "root/usr/lib/deep/er/file");
+	close(v.root_fd);
+}
+
+/* Paths whose host string would be too long, a pipe on a read-only bind, a read-only root. */
+static void test_rest(void)
+{
+	static char rel[PATH_MAX], path[PATH_MAX];
+	struct here here = { .pid = getpid() };
+	struct outcome got, wanted;
+	struct where where;
+	struct view v;
+	int at, next;
+
+	make_view(&v, dircache_open(NULL));
+	/* $TMP/root and this are beyond PATH_MAX, /proc/self/fd/N and this are not. */
+	at = (int)sys_openat(AT_FDCWD, t.root, O_RDONLY | O_DIRECTORY, 0);
+	for (unsigned i = 0; i < 16; i++) {
+		unsigned n = i < 15 ? 255 : PATH_MAX - 20 - 15 * 256;
+		char name[256];
+
+		memset(name, 'd', n);
+		name[n] = '\0';
+		if (SYS3(mkdirat, at, name, 0755) < 0)
+			exit(1);
+		next = (int)sys_openat(at, name, O_RDONLY | O_DIRECTORY, 0);
+		close(at);
+		at = next;
+		strcat(rel, "/");
+		strcat(rel, name);
+	}
+	wanted = object_of(0, at, "", AT_EMPTY_PATH);
+	close(at);
+	for (unsigned walk = 0; walk <= WANT_WALK; walk += WANT_WALK) {
+		got = (struct outcome){ .error = 1 };
+		if (view_resolve(&v, &here, &scratch, AT_FDCWD, rel, WANT_STRING | walk, &where) == 0)
+			got = object_of(where.fd == AT_FDCWD ? 0 : -1, AT_FDCWD, where.name, 0);
+		ok(same(got, wanted) && !strncmp(where.name, "/proc/self/fd/", 14), "a string through /proc/self/fd");
+	}
+	snprintf(path, sizeof(path), "%s/host/ro/pipe", t.tmp);
+	if (SYS4(mknodat, AT_FDCWD, path, 0010600, 0) < 0)
+		exit(1);
+	ok(view_resolve(&v, &here, &scratch, AT_FDCWD, "/ro/pipe", WANT_FOLLOW | WANT_WRITE, &where) == 0 && where.read_only,
+	   "a pipe on a read-only bind may be opened for writing");
+	ok(view_resolve(&v, &here, &scratch, AT_FDCWD, "/ro/pipe", WANT_WRITE, &where) == -EROFS, "but not touched");
+	ok(view_resolve(&v, &here, &scratch, AT_FDCWD, "/ro/file", WANT_FOLLOW, &where) == 0 && where.read_only,
+	   "a file on a read-only bind says so");
+	v.root_read_only = v.any_read_only = true;
+	expect(&v, &here, "/usr/new", WANT_FOLLOW | WANT_WRITE | WANT_CREATE, EROFS, NULL);
+	expect(&v, &here, "/usr", WANT_PARENT | WANT_WRITE | WANT_CREATE, EEXIST, NULL);
+	expect(&v, &here, "/usr/lib", WANT_PARENT | WANT_WRITE, EROFS, NULL);
+	expect(&v, &here, "/mnt/file", WANT_FOLLOW | WANT_WRITE, 0, "host/data/file");
+	go_to(&v, "/usr");
+	expect(&v, &here, "lib", WANT_PARENT | WANT_WRITE, EROFS, NULL);
+	close(v.root_fd);
+	/* The host's root as the guest's, without binds. */
+	(void)view_init(&v, (int)sys_openat(AT_FDCWD, "/", O_PATH, 0), "/", false);
+	v.cache = dircache_open(NULL);
+	snprintf(path, sizeof(path), "%s/root/lib/deep/er/file", t.tmp);
+	expect(&v, &here, path, WANT_FOLLOW, 0, path);
+	snprintf(path, sizeof(path), "%s/root/usr/lib/deep/er/file", t.tmp);
+	expect(&v, &here, path, WANT_FOLLOW, 0, path);
+	expect(&v, &here, path, WANT_FOLLOW, 0, path);
+	expect(&v, &here, path, WANT_FOLLOW | WANT_STRING, 0, path);
+	expect(&v, &here, "../../../../../../../../../..", WANT_FOLLOW, 0, "/");
+	if (access("/proc/self/fd", X_OK) == 0) {
+		expect(&v, &here, "/proc/self/cwd", WANT_FOLLOW, 0, text("root/usr", 0, 0));
+		expect(&v, &here, text("/proc/self/fd/%d", v.root_fd, 0), WANT_FOLLOW, ENOENT, NULL);
+	}
+	close(v.root_fd);
+}
+
 int main(int argc, char **argv)
 {
 	char tsv[PATH_MAX];
@@ -397,6 +851,14 @@ int main(int argc, char **argv)
 	vectors_load(&t, argc > 1 ? argv[1] : tsv);
 	test_vectors();
 	test_kernel();
+	test_proc();
+	test_descriptors();
+	test_unresolve();
+	test_building();
+	test_changes();
+	test_rest();
+	if (chdir("/") < 0)
+		return 1;
 	vectors_remove(&t);
 	return done();
 }
