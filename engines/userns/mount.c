@@ -16,7 +16,7 @@
 #define NOSYMFOLLOW 256 /* MS_NOSYMFOLLOW, Linux 5.10 */
 #define ST_NOSYMFOLLOW 0x2000
 
-static struct newroot newroot = { .fd = -1 };
+static struct newroot newroot; /* large: in .bss, so without an initial value */
 static int sources[PLAN_BINDS_MAX]; /* detached copies of the binds' source trees, -1 = the kernel has no such thing */
 
 int mount_isolate(struct failure *ret_failure)
@@ -365,8 +365,10 @@ int mount_pivot(struct failure *ret_failure)
 int mount_guest(const struct plan *plan, struct failure *ret_failure)
 {
 	struct newroot *root = &newroot;
-	long r = mount_isolate(ret_failure);
+	long r;
 
+	root->fd = -1;
+	r = mount_isolate(ret_failure);
 	if (r == 0)
 		r = copy_sources(plan, ret_failure);
 	if (r == 0)
