@@ -7,7 +7,6 @@
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define STATE_FD_MIN 500 /* above what a guest expects at a number of its own */
-#define F_DUPFD_ 0
 #define NUMBERS_MAX (PLAN_GROUPS_MAX * 11 + 1)
 
 /* Opens `path` for the identity helper inside, where it may have no name, and writes how it is called there. */
@@ -18,7 +17,7 @@ static int open_state(const char *path, char ret_name[PROC_FD_MAX], struct failu
 
 	if (fd < 0)
 		return fail(ret_failure, STEP_STATE, path, fd);
-	high = sys_fcntl((int)fd, F_DUPFD_, STATE_FD_MIN);
+	high = sys_fcntl((int)fd, F_DUPFD, STATE_FD_MIN);
 	if (high >= 0) {
 		(void)sys_close((int)fd);
 		fd = high;

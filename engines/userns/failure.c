@@ -33,8 +33,6 @@ static const struct {
 	[STEP_PIVOT] = { "pivot-root", "cannot change the root directory", true },
 	[STEP_HOSTNAME] = { "hostname", "cannot set the host name", true },
 	[STEP_IDENTITY] = { "identity", "cannot take on the guest's identity", false },
-	[STEP_CHDIR] = { "chdir", "cannot enter the working directory", false },
-	[STEP_COMMAND] = { "command", "cannot run", false },
 };
 
 #define OTHER_ENGINE "; use another engine, for example --engine trap"
@@ -91,7 +89,6 @@ static const struct hint {
 	{ STEP_PIVOT, 0, "this node forbids changing the root directory" OTHER_ENGINE },
 	{ STEP_IDENTITY, EINVAL, "the id is not in the range of /etc/subuid and /etc/subgid" },
 	{ STEP_HELPER, 0, "reinstall udockpy: its helpers must be readable and executable" },
-	{ STEP_CHDIR, 0, "the working directory must be a directory inside the guest" },
 };
 
 static const struct {

@@ -1,4 +1,4 @@
-/* The guest's tree, built on the host's path of its root directory in a mount namespace of our own, and then made "/". */
+/* The guest's tree: built on the host's path of its root directory, in a mount namespace of our own, then made "/". */
 #include <asm/statfs.h>
 #include <linux/errno.h>
 #include <linux/mount.h>

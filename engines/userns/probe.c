@@ -136,7 +136,8 @@ static void print(const struct findings *findings)
 
 int probe(bool overlay, char *const *envp)
 {
-	long memory = sys_mmap(NULL, sizeof(struct findings), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const size_t size = sizeof(struct findings);
+	long memory = sys_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct findings *findings = (struct findings *)memory;
 	long pid;
 

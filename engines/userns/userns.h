@@ -36,8 +36,6 @@ enum step {
 	STEP_PIVOT,
 	STEP_HOSTNAME,
 	STEP_IDENTITY, /* setgroups, setresgid, setresuid, capabilities */
-	STEP_CHDIR,
-	STEP_COMMAND,
 	STEP_COUNT,
 };
 
