@@ -1,0 +1,54 @@
+"""Exit statuses: a guest's own, and death by a signal."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from support.product import Product, text
+
+STOPPING = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+HARMLESS = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
+DEADLY = sorted(set(range(1, 32)) - STOPPING - HARMLESS)
+
+
+def status_of(status: int) -> int:
+    """What a shell would show for a status of subprocess."""
+    return 128 - status if status < 0 else status
+
+
+def test_every_exit_status(engine: Product, small: Path) -> None:
+    def run(status: int) -> int:
+        return engine.shell(small, f"exit {status}").returncode
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, range(256))) == list(range(256))
+
+
+@pytest.mark.parametrize("number", DEADLY)
+def test_death_by_signal(engine: Product, small: Path, number: int) -> None:
+    done = engine.shell(small, f"ulimit -c 0; kill -{number} $$; sleep 5; exit 3")
+    assert status_of(done.returncode) == 128 + number, text(done)
+
+
+@pytest.mark.parametrize("number", [34, 64])
+def test_death_by_real_time_signal(engine: Product, small: Path, number: int) -> None:
+    done = engine.shell(small, f"kill -{number} $$; exit 3")
+    assert status_of(done.returncode) == 128 + number, text(done)
+
+
+@pytest.mark.parametrize("number", sorted(HARMLESS))
+def test_signals_that_do_nothing(engine: Product, small: Path, number: int) -> None:
+    assert engine.shell(small, f"kill -{number} $$; exit 3").returncode == 3
+
+
+def test_the_status_is_the_programs_not_its_childrens(engine: Product, small: Path) -> None:
+    assert engine.shell(small, "(exit 9); (kill -9 $$$$ 2>/dev/null); true").returncode == 0
+    assert engine.shell(small, "sh -c 'kill -TERM $$'; echo $?; exit 4").stdout == b"143\n"
+
+
+def test_a_child_left_behind_does_not_hold_the_command(engine: Product, small: Path) -> None:
+    done = engine.shell(small, "sleep 30 </dev/null >/dev/null 2>&1 & exit 6", timeout=15)
+    assert done.returncode == 6
