@@ -1,0 +1,84 @@
+"""What a node allows is found out by trying, and only a yes is remembered."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from udockpy import native
+from udockpy.engines import host
+from udockpy.engines.interface import Probe
+from udockpy.home import Home
+
+
+@pytest.fixture
+def libexec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "libexec"
+    path.mkdir()
+    monkeypatch.setattr(native, "LIBEXEC", os.fspath(path))
+    monkeypatch.setattr(host, "_surroundings", lambda release: b"here\n")
+    return path
+
+
+def helper(libexec: Path, name: str, script: str) -> None:
+    """A helper whose --probe counts its calls."""
+    path = libexec / name
+    path.write_text(
+        f'#!/bin/sh\n[ "$1" = --probe ] || exit 1\necho >>"{libexec}/calls-{name}"\n{script}\n'
+    )
+    path.chmod(0o755)
+
+
+def calls(libexec: Path, name: str) -> int:
+    return len((libexec / f"calls-{name}").read_text())
+
+
+def gather(tmp_path: Path) -> host.Host:
+    return host.gather(Home(os.fspath(tmp_path / "home")))
+
+
+def test_a_yes_is_remembered_and_a_no_is_not(libexec: Path, tmp_path: Path) -> None:
+    helper(libexec, "udockpy-userns", """echo '{"works": true}'""")
+    helper(libexec, "udockpy-trap", """echo '{"works": false, "step": "filter", "errno": 22}'""")
+    for _ in range(3):
+        found = gather(tmp_path)
+        assert found.userns == Probe(works=True)
+        assert found.trap == Probe(works=False, step="filter", reason="Invalid argument")
+    assert calls(libexec, "udockpy-userns") == 1
+    assert calls(libexec, "udockpy-trap") == 3
+
+
+def test_a_yes_is_forgotten_when_something_changed(
+    libexec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper(libexec, "udockpy-userns", """echo '{"works": true}'""")
+    gather(tmp_path)
+    monkeypatch.setattr(host, "_surroundings", lambda release: b"elsewhere\n")
+    gather(tmp_path)
+    os.utime(libexec / "udockpy-userns", (1, 1))
+    gather(tmp_path)
+    assert calls(libexec, "udockpy-userns") == 3
+
+
+def test_where_nothing_may_be_remembered_every_run_tries(
+    libexec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper(libexec, "udockpy-userns", """echo '{"works": true}'""")
+    monkeypatch.setattr(host, "_surroundings", lambda release: None)
+    gather(tmp_path)
+    gather(tmp_path)
+    assert calls(libexec, "udockpy-userns") == 2
+
+
+def test_a_helper_that_is_gone_is_told_apart(libexec: Path, tmp_path: Path) -> None:
+    assert gather(tmp_path).trap.missing
+
+
+@pytest.mark.parametrize("script", ["kill -SYS $$", "echo nonsense", "echo '{}'", "true"])
+def test_a_probe_that_dies_is_a_no(libexec: Path, tmp_path: Path, script: str) -> None:
+    helper(libexec, "udockpy-trap", script)
+    found = gather(tmp_path).trap
+    assert not found.works
+    assert found.step == "probe"
