@@ -44,7 +44,7 @@ struct view {
 /* Scratch memory of one resolution, given by the caller (about 16 KiB; pages are touched only as needed). */
 struct scratch {
 	char canon[PATH_MAX];	/* the guest path walked so far */
-	char pending[PATH_MAX]; /* components still to walk */
+	char pending[PATH_MAX]; /* components still to walk; also runs into the unused part of canon */
 	char host[PATH_MAX];	/* host path of `canon`; also what view_resolve() returns names in */
 	char link[PATH_MAX];	/* a symlink's target, a descriptor's path */
 };

@@ -17,6 +17,8 @@
 
 #include "str.h"
 
+_Static_assert(offsetof(struct scratch, pending) == PATH_MAX, "side by side with canon");
+
 /* What steps return beside 0 and -errno. */
 enum {
 	DONE = 1,  /* answered */
@@ -30,7 +32,7 @@ struct walk {
 	unsigned want;
 	const struct bind *bind; /* that `canon` lies under; NULL = the root */
 	size_t len;		 /* of s->canon; "" is the guest's root */
-	char *rest;		 /* what is still to walk, at the end of s->pending */
+	char *rest;		 /* what is still to walk, up to the end of s->pending */
 	unsigned links;		 /* followed so far */
 	bool searchable;	 /* `canon` is known to be a directory that may be searched */
 	bool slash;		 /* the path ended in a slash: a directory is demanded */
@@ -83,7 +85,7 @@ static int push(struct walk *w, const char *name, size_t n)
 {
 	const struct bind *b;
 
-	if (w->len + n + 2 > PATH_MAX)
+	if (w->len + n + 2 > PATH_MAX || w->len + n + 2 > (size_t)(name - w->s->canon))
 		return -ENAMETOOLONG;
 	w->s->canon[w->len] = '/';
 	memcpy(w->s->canon + w->len + 1, name, n);
@@ -109,12 +111,13 @@ static void pop(struct walk *w)
 		w->bind = view_bind_of(w->v, w->s->canon, w->len);
 }
 
-/* Puts the path in s->link (of `n` bytes) before what is still to walk. */
+/* Puts the path in s->link (of `n` bytes) before what is still to walk. The kernel limits each link's text, but not what
+ * they come to together; here that is as much as `canon` leaves of the two buffers, which lie side by side. */
 static int prepend_link(struct walk *w, size_t n)
 {
 	if (w->slash)
 		w->rest--;
-	if ((size_t)(w->rest - w->s->pending) < n)
+	if ((size_t)(w->rest - w->s->canon) < w->len + 1 + n)
 		return -ENAMETOOLONG;
 	w->rest -= n;
 	memcpy(w->rest, w->s->link, n);
