@@ -1,0 +1,130 @@
+/* From a system call to its handler, by the table. */
+#include <linux/errno.h>
+
+#include "trap.h"
+
+static long raw(const struct call *c)
+{
+	return arch_syscall6(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2], (long)c->arg[3], (long)c->arg[4],
+			     (long)c->arg[5]);
+}
+
+/* Whether the row speaks of this call, as the filter would decide: patched sites come here with every call. */
+static bool concerned(const struct syscall_row *row, const struct call *c)
+{
+	unsigned groups = SYSCALL_SIGNAL | SYSCALL_GUARD | (engine.translate ? SYSCALL_PATH : 0) |
+			  (engine.pretend ? SYSCALL_OWNER | SYSCALL_CRED : 0);
+
+	if (!(row->groups & groups))
+		return false;
+	switch ((enum syscall_when)row->when) {
+	case WHEN_NONNULL:
+		return c->arg[row->when_arg] != 0;
+	case WHEN_ROOTFD:
+		return (int)c->arg[row->when_arg] == engine.root_fd;
+	case WHEN_ANY:
+	case WHEN_ADDRESS:
+	case WHEN_CLONE:
+	case WHEN_REFUSE:
+		break;
+	}
+	return true;
+}
+
+static long clone_op(struct call *c)
+{
+	const unsigned long vm = 0x100, vfork = 0x4000, namespaces = 0x7e020000;
+
+	if (c->arg[0] & namespaces)
+		return -EPERM;
+	return c->arg[0] & vm ? op_vfork(c, c->arg[0] & vfork) : raw(c);
+}
+
+long dispatch(struct call *c)
+{
+	const struct syscall_row *row = syscall_row(c->nr);
+
+	if (!row)
+		return c->nr > SYSCALL_NR_LAST ? -ENOSYS : raw(c);
+	if (!concerned(row, c))
+		return raw(c);
+	if (row->when == WHEN_REFUSE)
+		return -row->when_arg;
+	switch ((enum syscall_op)row->op) {
+	case OP_STAT: return op_stat(c, row);
+	case OP_FSTAT: return op_fstat(c);
+	case OP_STATX: return op_statx(c, row);
+	case OP_ACCESS: return op_access(c, row);
+	case OP_READLINK: return op_readlink(c, row);
+	case OP_STRING: return op_string(c, row, 0);
+	case OP_STRING_WRITE: return op_string(c, row, WANT_WRITE);
+	case OP_AT: return op_at(c, row, 0);
+	case OP_AT_WRITE: return op_at(c, row, WANT_WRITE);
+	case OP_GETDENTS: return op_getdents(c);
+	case OP_INOTIFY: return op_inotify(c);
+	case OP_OPEN:
+	case OP_CREAT: return op_open(c, row);
+	case OP_OPENAT2: return op_openat2(c);
+	case OP_CHDIR: return op_chdir(c);
+	case OP_FCHDIR: return op_fchdir(c);
+	case OP_GETCWD: return op_getcwd(c);
+	case OP_CHROOT: return op_chroot(c);
+	case OP_MKDIR: return op_mkdir(c, row);
+	case OP_MKNOD: return op_mknod(c, row);
+	case OP_RMDIR: return op_rmdir(c, row);
+	case OP_UNLINK: return op_unlink(c, row);
+	case OP_RENAME: return op_rename(c, row);
+	case OP_LINK: return op_link(c, row);
+	case OP_SYMLINK: return op_symlink(c, row);
+	case OP_CHMOD: return op_chmod(c, row);
+	case OP_FCHMOD: return op_fchmod(c);
+	case OP_CHOWN: return op_chown(c, row);
+	case OP_FCHOWN: return op_fchown(c);
+	case OP_SETXATTR:
+	case OP_GETXATTR:
+	case OP_LISTXATTR:
+	case OP_REMOVEXATTR: return op_xattr(c, row);
+	case OP_EXECVE:
+	case OP_EXECVEAT: return op_execve(c, row);
+	case OP_CLONE: return clone_op(c);
+	case OP_VFORK: return op_vfork(c, true);
+	case OP_UNSHARE: return op_unshare(c);
+	case OP_PTRACE: return op_ptrace(c);
+	case OP_BIND:
+	case OP_CONNECT: return op_bind_connect(c, row);
+	case OP_SENDTO: return op_sendto(c);
+	case OP_SENDMSG: return op_sendmsg(c);
+	case OP_SENDMMSG: return op_sendmmsg(c);
+	case OP_GETSOCKNAME: return op_name_out(c, 1, 2);
+	case OP_ACCEPT: return op_name_out(c, 1, 2);
+	case OP_RECVFROM: return op_name_out(c, 4, 5);
+	case OP_RECVMSG: return op_recvmsg(c);
+	case OP_RECVMMSG: return op_recvmmsg(c);
+	case OP_GETSOCKOPT: return op_getsockopt(c);
+	case OP_SIGACTION: return op_sigaction(c);
+	case OP_SIGPROCMASK: return op_sigprocmask(c);
+	case OP_SIGRETURN: return op_sigreturn(c);
+	case OP_SIGSUSPEND: return op_sigsuspend(c);
+	case OP_PPOLL: return op_wait_mask(c, 3);
+	case OP_EPOLL_PWAIT: return op_wait_mask(c, 4);
+	case OP_PSELECT: return op_wait_mask_pair(c);
+	case OP_HIDDEN_FD: return -EBADF;
+	case OP_HIDDEN_FCNTL: return op_hidden_fcntl(c);
+	case OP_DUP2: return op_dup2(c);
+	case OP_CLOSE_RANGE: return op_close_range(c);
+	case OP_MEMORY: return op_memory(c);
+	case OP_SECCOMP: return op_seccomp(c);
+	case OP_PRCTL: return op_prctl(c);
+	case OP_GETID:
+	case OP_GETRESID:
+	case OP_GETGROUPS:
+	case OP_SETID:
+	case OP_SETGROUPS:
+	case OP_CAPGET:
+	case OP_CAPSET:
+	case OP_UMASK: return op_identity(c, row);
+	case OP_NONE:
+	case OP_COUNT: break;
+	}
+	return -ENOSYS;
+}

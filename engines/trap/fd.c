@@ -1,0 +1,90 @@
+/* Descriptors and memory of the engine's own, kept out of the guest's reach: the one of the guest's root directory, and the
+ * pages the loader lives in. */
+#include <linux/errno.h>
+#include <linux/mman.h>
+
+#include "loader/loader.h"
+#include "trap.h"
+
+#define DT_LNK 10
+#define FIOCLEX 0x5451
+#define FIONCLEX 0x5450
+
+/* apt sets close-on-exec on everything in /proc/self/fd and gives up when one fails: such requests succeed and do nothing. */
+long op_hidden_fcntl(struct call *c)
+{
+	if (c->nr == __NR_ioctl)
+		return c->arg[1] == FIOCLEX || c->arg[1] == FIONCLEX ? 0 : -EBADF;
+	return c->arg[1] == F_SETFD ? 0 : c->arg[1] == F_GETFD ? 1 : -EBADF;
+}
+
+/* Whoever wants just our number gets it refused as if it were beyond the limit of open files. */
+long op_dup2(struct call *c)
+{
+	if ((int)c->arg[0] == engine.root_fd)
+		return -EBADF;
+	if ((int)c->arg[1] == engine.root_fd)
+		return -EBADF;
+	return arch_syscall3(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2]);
+}
+
+long op_close_range(struct call *c)
+{
+	unsigned first = (unsigned)c->arg[0], last = (unsigned)c->arg[1], ours = (unsigned)engine.root_fd;
+	long r;
+
+	if (engine.root_fd < 0 || first > last || ours < first || ours > last)
+		return SYS3(close_range, first, last, c->arg[2]);
+	if (first < ours) {
+		r = SYS3(close_range, first, ours - 1, c->arg[2]);
+		if (r < 0)
+			return r;
+	}
+	return last > ours ? SYS3(close_range, ours + 1, last, c->arg[2]) : 0;
+}
+
+struct entry {
+	uint64_t ino;
+	int64_t off;
+	uint16_t size;
+	unsigned char type;
+	char name[];
+};
+
+/* Hides the root's descriptor in listings of /proc/PID/fd: the only directories with a link of that very number. */
+long op_getdents(struct call *c)
+{
+	char *buf = (char *)c->arg[1];
+	char number[24];
+	long n = SYS3(getdents64, c->arg[0], c->arg[1], c->arg[2]);
+
+	if (n <= 0 || engine.root_fd < 0)
+		return n;
+	number[str_from_u64(number, (uint64_t)engine.root_fd)] = '\0';
+	for (long at = 0; at < n;) {
+		struct entry *e = (struct entry *)(void *)(buf + at);
+		uint16_t size = e->size;
+
+		if (e->type == DT_LNK && e->name[0] == number[0] && str_eq(e->name, number)) {
+			struct stat st;
+
+			if (SYS2(fstat, c->arg[0], &st) == 0 && (st.st_dev >> 8) == 0) {
+				memmove(e, buf + at + size, (size_t)(n - at - size));
+				return n - size;
+			}
+		}
+		at += size;
+	}
+	return n;
+}
+
+/* mmap, munmap, mprotect, mremap near the loader: refused where they would change it. */
+long op_memory(struct call *c)
+{
+	unsigned long start = c->arg[0], end = start + c->arg[1];
+
+	if (start < LOADER_END && end > LOADER_START && !(c->nr == __NR_mmap && !(c->arg[3] & (MAP_FIXED | 0x100000))))
+		return c->nr == __NR_mprotect ? -EACCES : -EINVAL;
+	return arch_syscall6(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2], (long)c->arg[3], (long)c->arg[4],
+			     (long)c->arg[5]);
+}

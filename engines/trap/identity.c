@@ -1,0 +1,250 @@
+/* Who the process is, and what it may not do to the engine: ids, groups, capabilities, prctl, seccomp, namespaces, ptrace. */
+#include <linux/capability.h>
+#include <linux/errno.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+
+#include "launch/report.h"
+#include "trap.h"
+
+#define CAP_SYS_ADMIN_NR 21
+#define PTRACE_TRACEME_NR 0
+#define PTRACE_ATTACH_NR 16
+#define MM_EXE_FILE 13 /* PR_SET_MM_EXE_FILE */
+
+/* The real call checks the three pointers; then they get the pretended ids. */
+static long get_three(struct call *c, uint32_t a, uint32_t b, uint32_t d)
+{
+	long r = SYS3(getresuid, c->arg[0], c->arg[1], c->arg[2]);
+
+	if (r < 0)
+		return r;
+	*(uint32_t *)c->arg[0] = a;
+	*(uint32_t *)c->arg[1] = b;
+	*(uint32_t *)c->arg[2] = d;
+	return 0;
+}
+
+static long set_id(struct call *c, struct creds *creds)
+{
+	uint32_t a = (uint32_t)c->arg[0], b = (uint32_t)c->arg[1], d = (uint32_t)c->arg[2];
+
+	switch (c->nr) {
+	case __NR_setuid:
+		return creds_setuid(creds, a);
+	case __NR_setgid:
+		return creds_setgid(creds, a);
+	case __NR_setreuid:
+		return creds_setreuid(creds, a, b);
+	case __NR_setregid:
+		return creds_setregid(creds, a, b);
+	case __NR_setresuid:
+		return creds_setresuid(creds, a, b, d);
+	case __NR_setresgid:
+		return creds_setresgid(creds, a, b, d);
+	case __NR_setfsuid:
+		return creds_setfsuid(creds, a);
+	default:
+		return creds_setfsgid(creds, a);
+	}
+}
+
+static long set_groups(struct call *c)
+{
+	size_t n = c->arg[0];
+	const uint32_t *groups = (const uint32_t *)c->arg[1];
+
+	if (n > CREDS_GROUPS_MAX)
+		return -EINVAL;
+	if (!guest_readable(groups, n * sizeof(*groups)))
+		return -EFAULT;
+	return creds_setgroups(&process_writable()->creds, groups, n);
+}
+
+static long get_groups(struct call *c)
+{
+	const struct process *p = process_current();
+	int size = (int)c->arg[0];
+
+	if (size < 0)
+		return -EINVAL;
+	if (size && p->creds.n_groups <= size && !guest_writable((void *)c->arg[1], p->creds.n_groups * sizeof(uint32_t)))
+		return -EFAULT;
+	return creds_getgroups(&p->creds, (uint32_t *)c->arg[1], (size_t)size);
+}
+
+/* capget(2) and capset(2): version 3 has two 32-bit halves; version 1 had one. */
+static unsigned cap_halves(const struct __user_cap_header_struct *header)
+{
+	return header->version == _LINUX_CAPABILITY_VERSION_1 ? 1 : 2;
+}
+
+static long cap_get(struct call *c)
+{
+	const struct process *p = process_current();
+	struct __user_cap_header_struct *header = (void *)c->arg[0];
+	struct __user_cap_data_struct *data = (void *)c->arg[1];
+	/* The real call checks the header, the pid and the pointers, and corrects an unknown version. */
+	long r = SYS2(capget, header, data);
+
+	if (r < 0 || !data)
+		return r;
+	if (header->pid && header->pid != (int)SYS0(getpid) && header->pid != (int)SYS0(gettid))
+		return r;
+	for (unsigned i = 0; i < cap_halves(header); i++) {
+		data[i].effective = (uint32_t)(p->creds.cap_effective >> 32 * i);
+		data[i].permitted = (uint32_t)(p->creds.cap_permitted >> 32 * i);
+		data[i].inheritable = (uint32_t)(p->creds.cap_inheritable >> 32 * i);
+	}
+	return r;
+}
+
+static long cap_set(struct call *c)
+{
+	const struct __user_cap_header_struct *header = (void *)c->arg[0];
+	const struct __user_cap_data_struct *data = (void *)c->arg[1];
+	uint64_t effective = 0, permitted = 0, inheritable = 0;
+
+	if (!guest_readable(header, sizeof(*header)))
+		return -EFAULT;
+	if (header->version != _LINUX_CAPABILITY_VERSION_1 && header->version != _LINUX_CAPABILITY_VERSION_2 &&
+	    header->version != _LINUX_CAPABILITY_VERSION_3)
+		return SYS2(capset, header, data);
+	if (header->pid && header->pid != (int)SYS0(getpid) && header->pid != (int)SYS0(gettid))
+		return -EPERM;
+	if (!guest_readable(data, cap_halves(header) * sizeof(*data)))
+		return -EFAULT;
+	for (unsigned i = 0; i < cap_halves(header); i++) {
+		effective |= (uint64_t)data[i].effective << 32 * i;
+		permitted |= (uint64_t)data[i].permitted << 32 * i;
+		inheritable |= (uint64_t)data[i].inheritable << 32 * i;
+	}
+	return creds_capset(&process_writable()->creds, effective, permitted, inheritable);
+}
+
+/* The owner of new files keeps his access whatever the guest's mask says; the rest of it is the kernel's business. */
+static long set_umask(struct call *c)
+{
+	struct process *p = process_writable();
+	long before = p->umask;
+
+	p->umask = c->arg[0] & 0777;
+	(void)SYS1(umask, p->umask & 077);
+	return before;
+}
+
+long op_identity(struct call *c, const struct syscall_row *row)
+{
+	const struct process *p = process_current();
+
+	switch (c->nr) {
+	case __NR_getuid:
+		return p->creds.ruid;
+	case __NR_geteuid:
+		return p->creds.euid;
+	case __NR_getgid:
+		return p->creds.rgid;
+	case __NR_getegid:
+		return p->creds.egid;
+	case __NR_getresuid:
+		return get_three(c, p->creds.ruid, p->creds.euid, p->creds.suid);
+	case __NR_getresgid:
+		return get_three(c, p->creds.rgid, p->creds.egid, p->creds.sgid);
+	default:
+		break;
+	}
+	if (row->op == OP_GETGROUPS)
+		return get_groups(c);
+	if (row->op == OP_SETGROUPS)
+		return set_groups(c);
+	if (row->op == OP_CAPGET)
+		return cap_get(c);
+	if (row->op == OP_CAPSET)
+		return cap_set(c);
+	if (row->op == OP_UMASK)
+		return set_umask(c);
+	return set_id(c, &process_writable()->creds);
+}
+
+long op_prctl(struct call *c)
+{
+	const unsigned long *a = c->arg;
+	bool handled = false;
+	long r;
+
+	switch (a[0]) {
+	case PR_SET_SECCOMP:
+		return a[1] == SECCOMP_MODE_STRICT || a[1] == SECCOMP_MODE_FILTER ? 0 : -EINVAL;
+	case PR_GET_SECCOMP:
+		return 0;
+	case PR_SET_SYSCALL_USER_DISPATCH:
+		return -EINVAL; /* it would take our signal */
+	case PR_SET_MM:
+		if (a[1] == MM_EXE_FILE)
+			return -EPERM;
+		break;
+	case PR_SET_NO_NEW_PRIVS:
+	case PR_GET_NO_NEW_PRIVS:
+		/* The engine needed it for its filter; the guest sees only what it asked for itself. */
+		return creds_prctl(&process_writable()->creds, (long)a[0], a[1], a[2], a[3], a[4], &handled);
+	default:
+		break;
+	}
+	if (engine.pretend) {
+		r = creds_prctl(&process_writable()->creds, (long)a[0], a[1], a[2], a[3], a[4], &handled);
+		if (handled)
+			return r;
+	}
+	return SYS5(prctl, a[0], a[1], a[2], a[3], a[4]);
+}
+
+long op_seccomp(struct call *c)
+{
+	const struct process *p = process_current();
+	struct {
+		uint16_t len;
+		void *filter;
+	} program;
+
+	switch (c->arg[0]) {
+	case SECCOMP_SET_MODE_STRICT:
+		return c->arg[1] || c->arg[2] ? -EINVAL : 0;
+	case SECCOMP_SET_MODE_FILTER:
+		if (c->arg[1] & ~0x3ful)
+			return -EINVAL;
+		if (!guest_readable((void *)c->arg[2], sizeof(program)))
+			return -EFAULT;
+		memcpy(&program, (void *)c->arg[2], sizeof(program));
+		if (!program.len || program.len > 4096)
+			return -EINVAL;
+		if (!guest_readable(program.filter, program.len * 8ul))
+			return -EFAULT;
+		if (!p->creds.no_new_privs && !creds_capable(&p->creds, CAP_SYS_ADMIN_NR))
+			return -EACCES;
+		return c->arg[1] & SECCOMP_FILTER_FLAG_NEW_LISTENER ? -EBUSY : 0;
+	default:
+		return SYS3(seccomp, c->arg[0], c->arg[1], c->arg[2]);
+	}
+}
+
+long op_unshare(struct call *c)
+{
+	const unsigned long namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
+					 CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME;
+
+	return c->arg[0] & namespaces ? -EPERM : SYS1(unshare, c->arg[0]);
+}
+
+/* strace seizes and works; a debugger waits for an exec and for breakpoints that the loader does not give it. */
+long op_ptrace(struct call *c)
+{
+	static int said;
+
+	if (c->arg[0] == PTRACE_TRACEME_NR || c->arg[0] == PTRACE_ATTACH_NR) {
+		if (!__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED))
+			report("ptrace", NULL, -EPERM, "a debugger does not work inside the trap engine: use --engine ptrace");
+		return -EPERM;
+	}
+	return SYS4(ptrace, c->arg[0], c->arg[1], c->arg[2], c->arg[3]);
+}

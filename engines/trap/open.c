@@ -1,0 +1,238 @@
+/* Opening files: by far the commonest path call that changes something. */
+#include <linux/errno.h>
+
+#include "trap.h"
+
+#define VALID_OPEN_FLAGS \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | FASYNC | O_DIRECT | \
+	 O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | __O_TMPFILE)
+#define PATH_FLAGS (O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC)
+#define IS_TMPFILE(flags) (((flags) & O_TMPFILE) == O_TMPFILE)
+
+struct open_request {
+	int dirfd;
+	const char *path;
+	unsigned long flags;
+	uint32_t mode;
+};
+
+static unsigned open_want(unsigned long flags)
+{
+	unsigned want = 0;
+
+	if (flags & O_PATH)
+		return flags & O_NOFOLLOW ? 0 : WANT_FOLLOW;
+	if (!(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL))
+		want |= WANT_FOLLOW;
+	if ((flags & O_CREAT) && !IS_TMPFILE(flags))
+		want |= WANT_CREATE;
+	if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC))
+		want |= WANT_WRITE;
+	return want;
+}
+
+/* The fast tier did not look at the final component: open it in a way that meets no link. */
+static long open_unlinked(const struct where *w, unsigned long flags, uint32_t mode)
+{
+	long r;
+
+	if (engine.has_openat2) {
+		flags &= flags & O_PATH ? PATH_FLAGS : VALID_OPEN_FLAGS;
+		r = sys_openat2(w->fd, w->name, flags, flags & (O_CREAT | __O_TMPFILE) ? mode & 07777 : 0,
+				RESOLVE_NO_SYMLINKS);
+		if (r != -ENOSYS && r != -EPERM)
+			return r;
+	}
+	return sys_openat(w->fd, w->name, (int)(flags | O_NOFOLLOW), mode);
+}
+
+static long open_where(const struct where *w, unsigned long flags, uint32_t mode)
+{
+	if (w->unverified)
+		return open_unlinked(w, flags, mode);
+	return sys_openat(w->fd, w->name, (int)flags, mode);
+}
+
+/* Whether a file made now pretends something else than what the kernel will make of it. */
+static bool creation_differs(const struct process *p, uint32_t mode)
+{
+	return p->creds.fsuid || p->creds.fsgid || ((mode & ~p->umask) & 0600) != 0600 || (mode & 07000);
+}
+
+/* Creates with an identity to remember: the record belongs to a new file only, so try to make it first. */
+static long open_creating(const struct process *p, const struct where *w, unsigned long flags, uint32_t mode)
+{
+	uint32_t real_mode = (mode & 0777) | 0600;
+	bool tmpfile = IS_TMPFILE(flags);
+	long r;
+
+	if (!tmpfile && !(flags & O_EXCL)) {
+		r = open_where(w, flags | O_EXCL, real_mode);
+		if (r == -EEXIST)
+			return open_where(w, flags, real_mode);
+	} else {
+		r = open_where(w, flags, real_mode);
+	}
+	if (r >= 0)
+		owner_created(p, (int)r, "", AT_EMPTY_PATH, mode & 07777 & ~p->umask, real_mode);
+	return r;
+}
+
+/* A file that pretends to be a device cannot be opened; standard devices are the host's own. */
+static long open_device(const struct where *w, unsigned long flags)
+{
+	static const struct {
+		unsigned major, minor;
+		const char *path;
+	} devices[] = {
+		{ 1, 3, "/dev/null" }, { 1, 5, "/dev/zero" },	 { 1, 7, "/dev/full" },
+		{ 1, 8, "/dev/random" }, { 1, 9, "/dev/urandom" }, { 5, 0, "/dev/tty" },
+	};
+	struct fakedb_record record;
+	struct fakedb_key key;
+
+	if (!owner_record(w->fd, w->name, AT_SYMLINK_NOFOLLOW, &key, &record) || !(record.has & FAKEDB_NODE))
+		return -EACCES;
+	if ((record.mode & S_IFMT) == S_IFCHR)
+		for (unsigned i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
+			if (record.rdev_major == devices[i].major && record.rdev_minor == devices[i].minor)
+				return sys_openat(AT_FDCWD, devices[i].path,
+						  (int)(flags & ~(unsigned long)(O_CREAT | O_EXCL | O_NOFOLLOW)), 0);
+	return -ENXIO;
+}
+
+static long open_resolved(const struct process *p, struct scratch *s, const struct where *w, unsigned long flags,
+			  uint32_t mode)
+{
+	bool creates = !(flags & O_PATH) && (flags & (O_CREAT | __O_TMPFILE));
+	long r;
+
+	if (w->fd == AT_FDCWD && str_has_prefix(w->name, "/proc/", 6) && !(flags & O_PATH) &&
+	    (flags & O_ACCMODE) == O_RDONLY) {
+		r = proc_open(p, s, w->name, (long)flags);
+		if (r != -ENOSYS)
+			return r;
+	}
+	if (engine.pretend && creates && creation_differs(p, mode))
+		r = open_creating(p, w, flags, mode);
+	else
+		r = open_where(w, flags, mode);
+	if (r == -EACCES && engine.pretend && !(flags & O_PATH))
+		return open_device(w, flags);
+	return r;
+}
+
+static bool met_link(long r, unsigned long flags)
+{
+	return r == -ELOOP || (r == -ENOTDIR && (flags & O_DIRECTORY));
+}
+
+/* Takes a copy of a name that lies in scratch memory, so that an open that blocks (a FIFO) or is jumped out of holds none. */
+#define KEEP_NAME(w)                                                      \
+	do {                                                              \
+		size_t keep_size = strlen((w).name) + 1;                  \
+		(w).name = memcpy(__builtin_alloca(keep_size), (w).name, keep_size); \
+	} while (0)
+
+static bool in_scratch(const struct scratch *s, const char *name)
+{
+	return name >= (const char *)s && name < (const char *)(s + 1);
+}
+
+static long open_request(const struct process *p, const struct open_request *q)
+{
+	unsigned want = open_want(q->flags);
+	struct scratch *s = scratch_get();
+	struct here here;
+	struct where w;
+	bool held = true;
+	long r;
+
+	if (!s)
+		return -ENOMEM;
+	if (q->dirfd == engine.root_fd && q->path[0] != '/' && engine.root_fd >= 0) {
+		r = -EBADF;
+		goto out;
+	}
+	here = process_here(p, q->path[0] != '/');
+	if (q->path[0] != '/' || str_has_prefix(q->path, "/proc", 5))
+		here.pid = (int)SYS0(getpid);
+	r = view_resolve(p->view, &here, s, q->dirfd, q->path, want, &w);
+	if (r >= 0) {
+		r = open_resolved(p, s, &w, q->flags, q->mode);
+		if (!w.unverified || !met_link(r, q->flags))
+			goto out;
+		r = view_resolve(p->view, &here, s, q->dirfd, q->path, want | WANT_WALK, &w);
+	}
+	if (r >= 0) {
+		if (in_scratch(s, w.name) && !str_has_prefix(w.name, "/proc/", 6)) {
+			KEEP_NAME(w);
+			scratch_put(s);
+			held = false;
+		}
+		r = open_resolved(p, s, &w, q->flags, q->mode);
+	}
+out:
+	if (held)
+		scratch_put(s);
+	return r;
+}
+
+long op_open(struct call *c, const struct syscall_row *row)
+{
+	const struct path_arg *arg = &row->path[0];
+	const unsigned long *rest = &c->arg[arg->path + 1];
+	struct open_request q = {
+		.dirfd = arg->dirfd < 0 ? AT_FDCWD : (int)c->arg[arg->dirfd],
+		.path = (const char *)c->arg[arg->path],
+		.flags = rest[0] & 0xffffffff,
+		.mode = (uint32_t)rest[1],
+	};
+	long n = guest_strlen(q.path);
+
+	if (n < 0)
+		return n;
+	if (row->op == OP_CREAT) {
+		q.mode = (uint32_t)rest[0];
+		q.flags = O_CREAT | O_WRONLY | O_TRUNC;
+	}
+	return open_request(process_current(), &q);
+}
+
+/* openat2(2): the guest's own restrictions are for the kernel to check, on a path that is already the right one. */
+long op_openat2(struct call *c)
+{
+	const struct process *p = process_current();
+	struct open_how how;
+	struct scratch *s;
+	struct where w;
+	long r;
+
+	if (c->arg[3] < sizeof(how))
+		return -EINVAL;
+	if (!guest_readable((void *)c->arg[2], c->arg[3]))
+		return -EFAULT;
+	r = guest_strlen((char *)c->arg[1]);
+	if (r < 0)
+		return r;
+	memcpy(&how, (void *)c->arg[2], sizeof(how));
+	if ((int)c->arg[0] == engine.root_fd)
+		return -EBADF;
+	/* Confined to its directory the kernel cannot leave it, whatever links it meets. */
+	if (how.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
+		return SYS4(openat2, c->arg[0], c->arg[1], c->arg[2], c->arg[3]);
+	if (!(how.resolve & RESOLVE_NO_SYMLINKS) && how.flags <= 0xffffffff && !how.resolve && how.mode <= 07777) {
+		struct open_request q = { (int)c->arg[0], (char *)c->arg[1], how.flags, (uint32_t)how.mode };
+
+		return open_request(p, &q);
+	}
+	s = scratch_get();
+	if (!s)
+		return -ENOMEM;
+	r = path_resolve_at(p, s, (int)c->arg[0], (char *)c->arg[1],
+			    open_want(how.flags) & (how.resolve & RESOLVE_NO_SYMLINKS ? ~(unsigned)WANT_FOLLOW : ~0u), &w);
+	if (r >= 0)
+		r = SYS4(openat2, w.fd, w.name, &how, sizeof(how));
+	scratch_put(s);
+	return r;
+}

@@ -1,0 +1,484 @@
+/* Calls that take paths and do nothing else that needs care: the path is resolved and the call made in its *at form. */
+#include <linux/errno.h>
+#include <linux/inotify.h>
+#include <linux/mman.h>
+
+#include "trap.h"
+
+static struct here here_for(const struct process *p, const char *path)
+{
+	struct here here = process_here(p, path[0] != '/');
+
+	/* Only links of procfs ask who we are. */
+	if (path[0] != '/' ? (!here.cwd || str_has_prefix(here.cwd, "/proc", 5)) : str_has_prefix(path, "/proc", 5))
+		here.pid = (int)SYS0(getpid);
+	return here;
+}
+
+int path_resolve_at(const struct process *p, struct scratch *s, int dirfd, const char *path, unsigned want,
+		    struct where *ret_where)
+{
+	struct here here;
+	char byte;
+	int r;
+
+	if (dirfd == engine.root_fd && path[0] != '/' && engine.root_fd >= 0)
+		return -EBADF;
+	here = here_for(p, path);
+	r = view_resolve(p->view, &here, s, dirfd, path, want, ret_where);
+	if (r < 0 || !ret_where->unverified)
+		return r;
+	/* EINVAL: there, and no link. Other errors are the call's own to meet. */
+	if (sys_readlinkat(ret_where->fd, ret_where->name, &byte, 1) < 0) {
+		ret_where->unverified = false;
+		return 0;
+	}
+	return view_resolve(p->view, &here, s, dirfd, path, want | WANT_WALK, ret_where);
+}
+
+unsigned path_want(const struct call *c, const struct path_arg *arg)
+{
+	unsigned long flags = c->arg[arg->flag];
+	unsigned want = 0;
+
+	switch ((enum path_rule)arg->rule) {
+	case RULE_FOLLOW:
+		return WANT_FOLLOW;
+	case RULE_NOFOLLOW_IF:
+		want = flags & AT_SYMLINK_NOFOLLOW ? 0 : WANT_FOLLOW;
+		break;
+	case RULE_FOLLOW_IF:
+		want = flags & AT_SYMLINK_FOLLOW ? WANT_FOLLOW : 0;
+		break;
+	case RULE_PARENT:
+		return WANT_PARENT | WANT_WRITE;
+	case RULE_NONE:
+	case RULE_NOFOLLOW:
+	case RULE_OPEN:
+		return 0;
+	}
+	if (flags & AT_EMPTY_PATH)
+		want |= WANT_EMPTY;
+	return want;
+}
+
+/* Where a path argument stands; checks that it can be read. Returns 0 or -errno. */
+static int path_argument(const struct call *c, const struct path_arg *arg, int *ret_dirfd, const char **ret_path)
+{
+	const char *path = (const char *)c->arg[arg->path];
+	long n = guest_strlen(path);
+
+	if (n < 0)
+		return (int)n;
+	*ret_dirfd = arg->dirfd < 0 ? AT_FDCWD : (int)c->arg[arg->dirfd];
+	*ret_path = path;
+	return 0;
+}
+
+int path_resolve(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
+		 unsigned want, struct where *ret_where)
+{
+	const char *path = NULL;
+	int dirfd = AT_FDCWD, r;
+
+	r = path_argument(c, arg, &dirfd, &path);
+	if (r < 0)
+		return r;
+	return path_resolve_at(p, s, dirfd, path, want | path_want(c, arg), ret_where);
+}
+
+long op_at(struct call *c, const struct syscall_row *row, unsigned want)
+{
+	const struct process *p = process_current();
+	const struct path_arg *arg = &row->path[0];
+	unsigned long a[6];
+	struct scratch *s;
+	struct where w;
+	long r;
+
+	memcpy(a, c->arg, sizeof(a));
+	/* utimensat and futimesat: no path means the descriptor itself. */
+	if (a[arg->path]) {
+		s = scratch_get();
+		r = s ? path_resolve(p, s, c, arg, want, &w) : -ENOMEM;
+		if (r >= 0) {
+			a[arg->dirfd] = (unsigned long)w.fd;
+			a[arg->path] = (unsigned long)w.name;
+			r = arch_syscall6(c->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+		}
+		scratch_put(s);
+		return r;
+	}
+	return arch_syscall6(c->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+}
+
+long op_string(struct call *c, const struct syscall_row *row, unsigned want)
+{
+	const struct process *p = process_current();
+	struct scratch *s = scratch_get();
+	struct where w;
+	long r;
+
+	r = s ? path_resolve(p, s, c, &row->path[0], want | WANT_STRING, &w) : -ENOMEM;
+	if (r >= 0)
+		r = arch_syscall6(c->nr, (long)w.name, (long)c->arg[1], (long)c->arg[2], (long)c->arg[3], (long)c->arg[4],
+				  (long)c->arg[5]);
+	scratch_put(s);
+	return r;
+}
+
+static bool under_proc(const struct where *w)
+{
+	return str_has_prefix(w->name, "/proc/", 6);
+}
+
+/* The text of a link of procfs, as the guest may see it: in s->link. Returns its length, or -ENOSYS for other links. */
+static long proc_readlink(const struct process *p, struct scratch *s, const struct where *w)
+{
+	const char *last = w->name + strlen(w->name);
+	long n;
+
+	while (last > w->name && last[-1] != '/')
+		last--;
+	if (str_eq(last, "exe")) {
+		uint64_t pid = 0;
+		const char *q = w->name + 6;
+
+		if (str_has_prefix(q, "self/", 5) || str_has_prefix(q, "thread-self/", 12))
+			pid = (uint64_t)SYS0(getpid);
+		for (; *q >= '0' && *q <= '9'; q++)
+			pid = pid * 10 + (uint64_t)(*q - '0');
+		return pid ? proc_exe(p, s, (int)pid, s->link, sizeof(s->link)) : -ENOSYS;
+	}
+	if (str_eq(last, "root")) {
+		n = sys_readlinkat(w->fd, w->name, s->link, sizeof(s->link) - 1);
+		return n < 0 ? n : str_copy(s->link, sizeof(s->link), "/");
+	}
+	n = sys_readlinkat(w->fd, w->name, s->host, sizeof(s->host) - 1);
+	if (n < 0)
+		return n;
+	s->host[n] = '\0';
+	if (s->host[0] != '/')
+		return -ENOSYS;
+	n = view_unresolve(p->view, s->host, s->link, sizeof(s->link));
+	return n < 0 ? -ENOSYS : n;
+}
+
+long op_readlink(struct call *c, const struct syscall_row *row)
+{
+	const struct process *p = process_current();
+	const struct path_arg *arg = &row->path[0];
+	char *buf = (char *)c->arg[arg->path + 1];
+	int size = (int)c->arg[arg->path + 2];
+	struct scratch *s;
+	struct where w;
+	long r;
+
+	if (size <= 0)
+		return -EINVAL;
+	s = scratch_get();
+	r = s ? path_resolve(p, s, c, arg, WANT_EMPTY, &w) : -ENOMEM;
+	if (r >= 0) {
+		long n = -ENOSYS;
+
+		/* The name may be in s->host, which proc_readlink() uses: w.name is read before it is overwritten. */
+		if (under_proc(&w))
+			n = proc_readlink(p, s, &w);
+		if (n == -ENOSYS) {
+			r = sys_readlinkat(w.fd, w.name, buf, (size_t)size);
+			if (r == -ENOENT && under_proc(&w) && w.name == s->host)
+				r = path_resolve(p, s, c, arg, WANT_EMPTY, &w) < 0 ?
+					    r :
+					    sys_readlinkat(w.fd, w.name, buf, (size_t)size);
+		} else if (n < 0) {
+			r = n;
+		} else {
+			r = n < size ? n : size;
+			if (guest_writable(buf, (size_t)r))
+				memcpy(buf, s->link, (size_t)r);
+			else
+				r = -EFAULT;
+		}
+	}
+	scratch_put(s);
+	return r;
+}
+
+/* access(2) with the real ids asks what the process could do; root may read and write all, and run what anybody may. */
+long op_access(struct call *c, const struct syscall_row *row)
+{
+	const struct process *p = process_current();
+	const struct path_arg *arg = &row->path[0];
+	int mode = (int)c->arg[arg->path + 1];
+	int flags = row->path[0].rule == RULE_NOFOLLOW_IF ? (int)c->arg[3] : 0;
+	struct scratch *s = scratch_get();
+	struct where w;
+	long r;
+
+	r = s ? path_resolve(p, s, c, arg, 0, &w) : -ENOMEM;
+	if (r >= 0 && (mode & 2) && w.read_only)
+		r = -EROFS;
+	if (r >= 0) {
+		r = SYS4(faccessat2, w.fd, w.name, mode, flags);
+		if (r == -ENOSYS && !(flags & ~AT_EACCESS))
+			r = SYS3(faccessat, w.fd, w.name, mode);
+	}
+	scratch_put(s);
+	return r;
+}
+
+long op_inotify(struct call *c)
+{
+	const struct process *p = process_current();
+	struct scratch *s = scratch_get();
+	unsigned mask = (unsigned)c->arg[2];
+	struct where w;
+	long r = s ? guest_strlen((char *)c->arg[1]) : -ENOMEM;
+
+	if (r >= 0)
+		r = path_resolve_at(p, s, AT_FDCWD, (char *)c->arg[1],
+				    WANT_STRING | (mask & IN_DONT_FOLLOW ? 0 : WANT_FOLLOW), &w);
+	if (r >= 0)
+		r = SYS3(inotify_add_watch, c->arg[0], w.name, mask);
+	scratch_put(s);
+	return r;
+}
+
+long op_chdir(struct call *c)
+{
+	const struct process *p = process_current();
+	struct scratch *s = scratch_get();
+	struct where w;
+	long r = s ? guest_strlen((char *)c->arg[0]) : -ENOMEM;
+
+	if (r >= 0)
+		r = path_resolve_at(p, s, AT_FDCWD, (char *)c->arg[0], WANT_FOLLOW | WANT_STRING, &w);
+	if (r >= 0)
+		r = SYS1(chdir, w.name);
+	scratch_put(s);
+	process_cwd_changed();
+	return r;
+}
+
+long op_fchdir(struct call *c)
+{
+	long r;
+
+	if ((int)c->arg[0] == engine.root_fd)
+		return -EBADF;
+	r = SYS1(fchdir, c->arg[0]);
+	process_cwd_changed();
+	return r;
+}
+
+long op_getcwd(struct call *c)
+{
+	const struct process *p = process_current();
+	char *buf = (char *)c->arg[0];
+	size_t size = c->arg[1];
+	struct scratch *s = scratch_get();
+	long r = s ? sys_getcwd(s->host, sizeof(s->host)) : -ENOMEM;
+
+	if (r >= 0) {
+		r = view_unresolve(p->view, s->host, s->link, sizeof(s->link));
+		/* As the kernel says it of a directory outside the root. */
+		if (r == -ENOENT) {
+			(void)str_copy(s->link, sizeof(s->link), "(unreachable)");
+			r = str_append(s->link, sizeof(s->link), 13, s->host);
+		}
+	}
+	if (r >= 0) {
+		r++;
+		if ((size_t)r > size)
+			r = -ERANGE;
+		else if (!guest_writable(buf, (size_t)r))
+			r = -EFAULT;
+		else
+			memcpy(buf, s->link, (size_t)r);
+	}
+	scratch_put(s);
+	return r;
+}
+
+/* chroot(2): a view of its own for this process, and the hidden descriptor moved to the new root. */
+long op_chroot(struct call *c)
+{
+	struct process *p = process_writable();
+	struct scratch *s;
+	struct where w;
+	long r, fd, memory;
+	size_t room = sizeof(struct view) + PATH_MAX + VIEW_BINDS_MAX * 64;
+
+	r = guest_strlen((char *)c->arg[0]);
+	if (r < 0)
+		return r;
+	if (!creds_capable(&p->creds, 18 /* CAP_SYS_CHROOT */))
+		return -EPERM;
+	if (!engine.translate)
+		return SYS1(chroot, c->arg[0]);
+	s = scratch_get();
+	if (!s)
+		return -ENOMEM;
+	r = path_resolve_at(p, s, AT_FDCWD, (char *)c->arg[0], WANT_FOLLOW | WANT_STRING | WANT_WALK, &w);
+	if (r < 0)
+		goto out;
+	fd = sys_openat(AT_FDCWD, w.name, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd < 0) {
+		r = fd;
+		goto out;
+	}
+	memory = sys_mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (sys_is_err(memory)) {
+		r = memory;
+		goto close;
+	}
+	{
+		struct view *v = (struct view *)memory;
+		char *arena = (char *)(v + 1);
+		long n = view_path_of_fd(p->view, (int)fd, s->canon, sizeof(s->canon));
+		long len;
+
+		if (n < 0) {
+			r = n;
+			goto close;
+		}
+		len = sys_readlinkat(AT_FDCWD, "/proc/self/cwd", s->pending, 1) < 0 ? -EACCES : 0;
+		if (len < 0) {
+			r = len;
+			goto close;
+		}
+		len = view_host_path(p->view, s->canon, s->host, sizeof(s->host), NULL);
+		if (len < 0) {
+			r = len;
+			goto close;
+		}
+		memcpy(arena, s->host, (size_t)len + 1);
+		memcpy(v, p->view, sizeof(*v));
+		r = view_chroot(v, s->canon, engine.root_fd, arena, arena + len + 1, room - sizeof(*v) - (size_t)len - 1);
+		if (r < 0)
+			goto close;
+		r = sys_dup3((int)fd, engine.root_fd, 0);
+		if (r < 0)
+			goto close;
+		r = 0;
+		/* The shared cache speaks of the container's root. */
+		v->cache = NULL;
+		p->view = v;
+		p->chrooted = true;
+		process_cwd_changed();
+	}
+close:
+	(void)sys_close((int)fd);
+out:
+	scratch_put(s);
+	return r;
+}
+
+long op_rmdir(struct call *c, const struct syscall_row *row)
+{
+	const struct process *p = process_current();
+	struct scratch *s = scratch_get();
+	struct where w;
+	long r = s ? path_resolve(p, s, c, &row->path[0], 0, &w) : -ENOMEM;
+
+	if (r >= 0) {
+		view_changed(p->view);
+		r = SYS3(unlinkat, w.fd, w.name, AT_REMOVEDIR);
+		view_changed(p->view);
+	}
+	scratch_put(s);
+	return r;
+}
+
+long op_unlink(struct call *c, const struct syscall_row *row)
+{
+	const struct process *p = process_current();
+	unsigned long flags = row->path[0].dirfd < 0 ? 0 : c->arg[2];
+	struct scratch *s;
+	struct where w;
+	long r;
+
+	if (flags & AT_REMOVEDIR)
+		return op_rmdir(c, row);
+	s = scratch_get();
+	r = s ? path_resolve(p, s, c, &row->path[0], 0, &w) : -ENOMEM;
+	if (r >= 0)
+		r = SYS3(unlinkat, w.fd, w.name, flags);
+	scratch_put(s);
+	return r;
+}
+
+long op_rename(struct call *c, const struct syscall_row *row)
+{
+	const struct process *p = process_current();
+	struct scratch *s = scratch_get(), *t = scratch_get();
+	unsigned long flags = row->nr == __NR_renameat2 ? c->arg[4] : 0;
+	struct where from, to;
+	struct stat st;
+	bool directory;
+	long r = s && t ? path_resolve(p, s, c, &row->path[0], 0, &from) : -ENOMEM;
+
+	if (r >= 0)
+		r = path_resolve(p, t, c, &row->path[1], 0, &to);
+	if (r >= 0) {
+		/* What the cache knows of directories changes only with a directory; RENAME_EXCHANGE swaps two. */
+		directory = p->view->cache &&
+			    (flags || sys_fstatat(from.fd, from.name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			     (st.st_mode & S_IFMT) == S_IFDIR);
+		if (directory)
+			view_changed(p->view);
+		if (flags)
+			r = SYS5(renameat2, from.fd, from.name, to.fd, to.name, flags);
+		else
+			r = SYS4(renameat, from.fd, from.name, to.fd, to.name);
+		if (directory)
+			view_changed(p->view);
+	}
+	if (t)
+		scratch_put(t);
+	if (s)
+		scratch_put(s);
+	return r;
+}
+
+long op_link(struct call *c, const struct syscall_row *row)
+{
+	const struct process *p = process_current();
+	struct scratch *s = scratch_get(), *t = scratch_get();
+	unsigned long flags = row->path[0].dirfd < 0 ? 0 : c->arg[4];
+	char self[40] = "/proc/self/fd/";
+	struct where from, to;
+	long r = -ENOMEM;
+
+	if (!s || !t)
+		goto out;
+	if (flags & ~(unsigned long)(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) {
+		r = -EINVAL;
+		goto out;
+	}
+	r = guest_strlen((char *)c->arg[row->path[0].path]);
+	if (r < 0)
+		goto out;
+	if (!r && (flags & AT_EMPTY_PATH)) {
+		/* Linking a descriptor takes a capability by the plain way, and none through /proc. */
+		if (engine.pretend && !creds_capable(&p->creds, 2 /* CAP_DAC_READ_SEARCH */)) {
+			r = -ENOENT;
+			goto out;
+		}
+		self[14 + str_from_u64(self + 14, c->arg[0])] = '\0';
+		from = (struct where){ .fd = AT_FDCWD, .name = self, .magic = true };
+	} else {
+		r = path_resolve(p, s, c, &row->path[0], 0, &from);
+		if (r < 0)
+			goto out;
+	}
+	r = path_resolve(p, t, c, &row->path[1], 0, &to);
+	if (r >= 0)
+		r = SYS5(linkat, from.fd, from.name, to.fd, to.name, from.magic ? AT_SYMLINK_FOLLOW : 0);
+out:
+	if (t)
+		scratch_put(t);
+	if (s)
+		scratch_put(s);
+	return r;
+}

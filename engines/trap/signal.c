@@ -1,0 +1,292 @@
+/* The engine's own signal, and the guest's illusion that it is free.
+ *
+ * SIGSYS must never be blocked or ignored: the kernel would kill the task at its next trapped call. So every mask the guest
+ * sets loses the bit on its way to the kernel, and the engine remembers that the guest wanted it. */
+#include <linux/errno.h>
+#include <linux/prctl.h>
+
+#include "context.h"
+
+#define SYS_SECCOMP 1
+#define UNBLOCKABLE ((1ull << (SIGKILL - 1)) | (1ull << (SIGSTOP - 1)))
+
+/* Threads (tids) that blocked SIGSYS, as they believe. Few ever do for longer than a fork. */
+#define BLOCKED 64
+static int blocked_tid[BLOCKED];
+static int blocked_count;
+
+static int find_blocked(int tid)
+{
+	for (int i = 0; i < BLOCKED; i++)
+		if (__atomic_load_n(&blocked_tid[i], __ATOMIC_RELAXED) == tid)
+			return i;
+	return -1;
+}
+
+bool sigsys_blocked(void)
+{
+	if (!__atomic_load_n(&blocked_count, __ATOMIC_RELAXED))
+		return false;
+	return find_blocked((int)SYS0(gettid)) >= 0;
+}
+
+static void deliver_pending(void)
+{
+	if (engine.sigsys_pending) {
+		engine.sigsys_pending = false;
+		(void)SYS3(tgkill, SYS0(getpid), SYS0(gettid), SIGSYS_NR);
+	}
+}
+
+void sigsys_block(bool block)
+{
+	int tid, i;
+
+	if (!block && !__atomic_load_n(&blocked_count, __ATOMIC_RELAXED))
+		return;
+	tid = (int)SYS0(gettid);
+	i = find_blocked(tid);
+	if (block && i < 0) {
+		for (i = 0; i < BLOCKED; i++) {
+			int none = 0;
+
+			if (__atomic_compare_exchange_n(&blocked_tid[i], &none, tid, false, __ATOMIC_ACQ_REL,
+							__ATOMIC_RELAXED)) {
+				__atomic_add_fetch(&blocked_count, 1, __ATOMIC_ACQ_REL);
+				return;
+			}
+		}
+	} else if (!block && i >= 0) {
+		__atomic_store_n(&blocked_tid[i], 0, __ATOMIC_RELEASE);
+		__atomic_sub_fetch(&blocked_count, 1, __ATOMIC_ACQ_REL);
+		deliver_pending();
+	}
+}
+
+/* A SIGSYS that no filter of ours raised: somebody sent it, or a filter outside refused a call. */
+static void guest_sigsys(int signo, siginfo_t *info, struct ucontext *uc)
+{
+	const struct process *p = process_current();
+	void *handler = p->sigsys_action.handler;
+	struct kernel_sigaction dfl = { .handler = SIG_DFL };
+
+	if (sigsys_blocked()) {
+		engine.sigsys_pending = true;
+		return;
+	}
+	if (handler == (void *)SIG_IGN)
+		return;
+	if (handler == (void *)SIG_DFL) {
+		(void)SYS4(rt_sigaction, SIGSYS_NR, &dfl, NULL, 8);
+		(void)SYS3(tgkill, SYS0(getpid), SYS0(gettid), SIGSYS_NR);
+		return;
+	}
+	if (p->sigsys_action.flags & SA_SIGINFO)
+		((void (*)(int, siginfo_t *, void *))handler)(signo, info, uc);
+	else
+		((void (*)(int))handler)(signo);
+}
+
+static void on_sigsys(int signo, siginfo_t *info, void *context)
+{
+	struct ucontext *uc = context;
+	unsigned long ip;
+	struct call c;
+	long result;
+
+	if (info->si_code != SYS_SECCOMP) {
+		guest_sigsys(signo, info, uc);
+		return;
+	}
+	context_to_call(uc, &c);
+	ip = c.ip;
+	result = dispatch(&c);
+	/* A call that sent the guest elsewhere (a gate) leaves its registers alone. */
+	if (c.ip == ip) {
+		context_set_result(uc, result);
+		patch_site(&c);
+	} else {
+		context_set_ip(uc, c.ip);
+	}
+}
+
+int signal_install(void)
+{
+	struct kernel_sigaction action = {
+		.handler = (void *)on_sigsys,
+		.flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK | SA_RESTORER,
+		.restorer = (void *)restore_rt,
+	};
+	uint64_t mask = SIGSYS_BIT;
+	long r;
+
+	r = SYS4(rt_sigaction, SIGSYS_NR, &action, NULL, 8);
+	if (r < 0)
+		return (int)r;
+	return (int)SYS4(rt_sigprocmask, SIG_UNBLOCK, &mask, NULL, 8);
+}
+
+long op_sigaction(struct call *c)
+{
+	const struct kernel_sigaction *act = (void *)c->arg[1];
+	struct kernel_sigaction *old = (void *)c->arg[2], copy;
+	int sig = (int)c->arg[0];
+	uint64_t bit;
+	long r;
+
+	if (c->arg[3] != 8 || sig < 1 || sig > 64)
+		return -EINVAL;
+	if (act && !guest_readable(act, sizeof(*act)))
+		return -EFAULT;
+	if (act)
+		copy = *act;
+	bit = 1ull << (sig - 1);
+	if (sig == SIGSYS_NR) {
+		struct kernel_sigaction before = process_current()->sigsys_action;
+
+		if (old && !guest_writable(old, sizeof(*old)))
+			return -EFAULT;
+		if (act)
+			process_writable()->sigsys_action = copy;
+		if (old)
+			*old = before;
+		return 0;
+	}
+	if (act) {
+		bool had = copy.mask & SIGSYS_BIT;
+
+		copy.mask &= ~SIGSYS_BIT;
+		r = SYS4(rt_sigaction, sig, &copy, old, 8);
+		if (r >= 0 && old && (process_current()->sigsys_in_mask & bit))
+			old->mask |= SIGSYS_BIT;
+		if (r >= 0 && had != !!(process_current()->sigsys_in_mask & bit))
+			process_writable()->sigsys_in_mask ^= bit;
+		return r;
+	}
+	r = SYS4(rt_sigaction, sig, NULL, old, 8);
+	if (r >= 0 && old && (process_current()->sigsys_in_mask & bit))
+		old->mask |= SIGSYS_BIT;
+	return r;
+}
+
+/* The mask of a trapped call is in its signal frame: a real call would be undone when the handler returns. */
+static long frame_procmask(struct ucontext *uc, int how, const uint64_t *set, uint64_t *old)
+{
+	uint64_t mask = CONTEXT_MASK(uc), new = set ? *set : 0;
+
+	if (set) {
+		if (how == SIG_BLOCK)
+			CONTEXT_MASK(uc) = mask | (new & ~(SIGSYS_BIT | UNBLOCKABLE));
+		else if (how == SIG_UNBLOCK)
+			CONTEXT_MASK(uc) = mask & ~new;
+		else if (how == SIG_SETMASK)
+			CONTEXT_MASK(uc) = new & ~(SIGSYS_BIT | UNBLOCKABLE);
+		else
+			return -EINVAL;
+	}
+	if (old)
+		*old = mask;
+	return 0;
+}
+
+long op_sigprocmask(struct call *c)
+{
+	const uint64_t *set = (void *)c->arg[1];
+	uint64_t *old = (void *)c->arg[2], copy;
+	int how = (int)c->arg[0];
+	bool wanted, had;
+	long r;
+
+	if (c->arg[3] != 8)
+		return -EINVAL;
+	if (set && !guest_readable(set, 8))
+		return -EFAULT;
+	wanted = set && (*set & SIGSYS_BIT);
+	had = (old || wanted) && sigsys_blocked();
+	if (c->context) {
+		if (old && !guest_writable(old, 8))
+			return -EFAULT;
+		r = frame_procmask(c->context, how, set, old);
+	} else {
+		if (set)
+			copy = *set & ~SIGSYS_BIT;
+		r = SYS4(rt_sigprocmask, how, set ? &copy : NULL, old, 8);
+	}
+	if (r < 0)
+		return r;
+	if (old && had)
+		*old |= SIGSYS_BIT;
+	if (set) {
+		if (how == SIG_SETMASK)
+			sigsys_block(wanted);
+		else if (wanted)
+			sigsys_block(how == SIG_BLOCK);
+	}
+	return r;
+}
+
+/* The frame about to be returned to may have been edited by the guest's handler. */
+long op_sigreturn(struct call *c)
+{
+	struct ucontext *uc = context_of_sigreturn(c);
+
+	if (guest_readable(uc, sizeof(*uc)) && (CONTEXT_MASK(uc) & SIGSYS_BIT)) {
+		CONTEXT_MASK(uc) &= ~SIGSYS_BIT;
+		sigsys_block(true);
+	}
+	c->ip = (unsigned long)gate_sigreturn;
+	return 0;
+}
+
+long op_sigsuspend(struct call *c)
+{
+	const uint64_t *set = (void *)c->arg[0];
+	uint64_t copy;
+
+	if (c->arg[1] != 8)
+		return -EINVAL;
+	if (!guest_readable(set, 8))
+		return -EFAULT;
+	copy = *set & ~SIGSYS_BIT;
+	return SYS2(rt_sigsuspend, &copy, 8);
+}
+
+/* ppoll, epoll_pwait, epoll_pwait2: argument `arg` points to the mask, the next one is its size. */
+long op_wait_mask(struct call *c, unsigned arg)
+{
+	uint64_t copy;
+
+	if (c->arg[arg]) {
+		if (!guest_readable((void *)c->arg[arg], 8))
+			return -EFAULT;
+		copy = *(uint64_t *)c->arg[arg] & ~SIGSYS_BIT;
+		c->arg[arg] = (unsigned long)&copy;
+	}
+	return arch_syscall6(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2], (long)c->arg[3], (long)c->arg[4],
+			     (long)c->arg[5]);
+}
+
+/* pselect6, io_pgetevents: the last argument points to {mask, size}. */
+long op_wait_mask_pair(struct call *c)
+{
+	struct {
+		uint64_t *set;
+		size_t size;
+	} pair;
+	uint64_t copy;
+
+	if (c->arg[5]) {
+		if (!guest_readable((void *)c->arg[5], sizeof(pair)))
+			return -EFAULT;
+		memcpy(&pair, (void *)c->arg[5], sizeof(pair));
+		if (pair.set) {
+			if (!guest_readable(pair.set, 8))
+				return -EFAULT;
+			copy = *pair.set & ~SIGSYS_BIT;
+			pair.set = &copy;
+		}
+		c->arg[5] = (unsigned long)&pair;
+	}
+	return arch_syscall6(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2], (long)c->arg[3], (long)c->arg[4],
+			     (long)c->arg[5]);
+}

@@ -1,0 +1,330 @@
+/* Addresses of AF_UNIX sockets are paths, in and out. unix(7).
+ *
+ * sun_path has 108 bytes, host paths are longer than guest paths: what lies beneath the guest's root is named through the
+ * hidden descriptor, /proc/self/fd/N/run/x. N is the same in every process of a container, so that name can be told back by
+ * whoever asks for it, and people outside find the socket by its inode. */
+#include <linux/errno.h>
+#include <linux/socket.h>
+#include <linux/un.h>
+
+#include "trap.h"
+
+#define AF_UNIX_NR 1
+#define SOL_SOCKET_NR 1
+#define SO_PEERCRED_NR 17
+#define HEADER offsetof(struct sockaddr_un, sun_path)
+
+struct msghdr {
+	void *name;
+	int name_size;
+	void *iov;
+	size_t n_iov;
+	void *control;
+	size_t control_size;
+	unsigned flags;
+};
+
+struct mmsghdr {
+	struct msghdr message;
+	unsigned length;
+};
+
+static bool is_path(const struct sockaddr_un *a, size_t size)
+{
+	return size > HEADER && a->sun_family == AF_UNIX_NR && a->sun_path[0];
+}
+
+/* "/proc/self/fd/N/name", N being the directory's descriptor, for what is too long otherwise. The caller closes *ret_fd. */
+static long short_name(const struct where *w, char *buf, size_t size, int *ret_fd)
+{
+	const char *last = w->name + strlen(w->name);
+	char parent[PATH_MAX / 4];
+	size_t n;
+	long fd, len;
+
+	while (last > w->name && last[-1] != '/')
+		last--;
+	n = (size_t)(last - w->name);
+	if (n + 2 > sizeof(parent))
+		return -ENAMETOOLONG;
+	memcpy(parent, w->name, n);
+	if (!n)
+		parent[n++] = '.';
+	parent[n] = '\0';
+	fd = sys_openat(w->fd, parent, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	*ret_fd = (int)fd;
+	len = str_copy(buf, size, "/proc/self/fd/");
+	len += str_from_u64(buf + len, (uint64_t)fd);
+	buf[len] = '\0';
+	len = str_append(buf, size, (size_t)len, "/");
+	return len < 0 ? len : str_append(buf, size, (size_t)len, last);
+}
+
+static long name_by_root(const struct where *w, char *buf, size_t size)
+{
+	long len = str_copy(buf, size, "/proc/self/fd/");
+
+	len += str_from_u64(buf + len, (uint64_t)engine.root_fd);
+	buf[len] = '\0';
+	len = str_append(buf, size, (size_t)len, "/");
+	return len < 0 ? len : str_append(buf, size, (size_t)len, w->name);
+}
+
+/* Rewrites a guest's address into *ret_address. Returns its size, 0 when it stays as it is, or -errno. *ret_fd is a
+ * descriptor to close afterwards, or -1. */
+static long address_in(const struct process *p, const void *address, size_t size, unsigned want,
+		       struct sockaddr_un *ret_address, int *ret_fd)
+{
+	char guest[sizeof(ret_address->sun_path) + 1], *out = ret_address->sun_path;
+	struct scratch *s;
+	struct where w;
+	long r;
+
+	*ret_fd = -1;
+	if (!engine.translate || size > sizeof(*ret_address))
+		return 0;
+	if (!guest_readable(address, size))
+		return -EFAULT;
+	if (!is_path(address, size))
+		return 0;
+	memcpy(guest, ((const struct sockaddr_un *)address)->sun_path, size - HEADER);
+	guest[size - HEADER] = '\0';
+	s = scratch_get();
+	if (!s)
+		return -ENOMEM;
+	r = path_resolve_at(p, s, AT_FDCWD, guest, want, &w);
+	if (r == -EBUSY)
+		r = -EADDRINUSE;
+	if (r < 0)
+		goto out;
+	ret_address->sun_family = AF_UNIX_NR;
+	if (w.fd == AT_FDCWD)
+		r = str_copy(out, sizeof(ret_address->sun_path), w.name);
+	else if (w.fd == engine.root_fd)
+		r = name_by_root(&w, out, sizeof(ret_address->sun_path));
+	else
+		r = -ENAMETOOLONG;
+	if (r == -ENAMETOOLONG)
+		r = short_name(&w, out, sizeof(ret_address->sun_path), ret_fd);
+	if (r >= 0)
+		r += (long)HEADER + 1;
+out:
+	scratch_put(s);
+	return r;
+}
+
+/* Rewrites an address the kernel gave, in place; `room` is what the guest had room for. Returns the new full size. */
+static size_t address_out(const struct process *p, struct sockaddr_un *a, size_t size, size_t room)
+{
+	struct scratch *s;
+	char host[sizeof(a->sun_path) + 1];
+	size_t n = size;
+	long len;
+
+	if (size > room || size > sizeof(*a) || !is_path(a, size))
+		return size; /* a cut path cannot be told back */
+	s = scratch_get();
+	if (!s)
+		return size;
+	memcpy(host, a->sun_path, size - HEADER);
+	host[size - HEADER] = '\0';
+	len = view_unresolve(p->view, host, s->link, sizeof(s->link));
+	if (len >= 0) {
+		n = HEADER + (size_t)len + 1;
+		memcpy(a->sun_path, s->link, n - HEADER <= room - HEADER ? n - HEADER : room - HEADER);
+	}
+	scratch_put(s);
+	return n;
+}
+
+long op_bind_connect(struct call *c, const struct syscall_row *row)
+{
+	const struct process *p = process_current();
+	struct sockaddr_un address;
+	bool bind = row->op == OP_BIND;
+	int fd;
+	long r = address_in(p, (void *)c->arg[1], (unsigned)c->arg[2], bind ? WANT_PARENT | WANT_WRITE : WANT_FOLLOW,
+			    &address, &fd);
+
+	if (r == -EFAULT)
+		return r;
+	if (r < 0)
+		return bind && r == -EEXIST ? -EADDRINUSE : r;
+	if (r == 0)
+		r = arch_syscall3(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2]);
+	else
+		r = arch_syscall3(c->nr, (long)c->arg[0], (long)&address, r);
+	if (r >= 0 && bind && engine.pretend && is_path((void *)c->arg[1], (unsigned)c->arg[2]))
+		owner_created(p, AT_FDCWD, engine.translate ? address.sun_path : ((struct sockaddr_un *)c->arg[1])->sun_path,
+			      AT_SYMLINK_NOFOLLOW, 0777 & ~p->umask, 0777);
+	if (fd >= 0)
+		(void)sys_close(fd);
+	return r;
+}
+
+long op_sendto(struct call *c)
+{
+	const struct process *p = process_current();
+	struct sockaddr_un address;
+	unsigned long *a = c->arg;
+	int fd;
+	long r = address_in(p, (void *)a[4], (unsigned)a[5], WANT_FOLLOW, &address, &fd);
+
+	if (r < 0)
+		return r;
+	r = r ? SYS6(sendto, a[0], a[1], a[2], a[3], &address, r) : SYS6(sendto, a[0], a[1], a[2], a[3], a[4], a[5]);
+	if (fd >= 0)
+		(void)sys_close(fd);
+	return r;
+}
+
+struct control {
+	size_t size;
+	int level, type;
+	uint32_t pid, uid, gid;
+};
+
+/* A process may only send credentials that are its own; the real ones stand for the pretended. */
+static long send_control(const struct process *p, struct msghdr *m, char *copy, size_t room)
+{
+	(void)p;
+	if (!engine.pretend || !m->control || m->control_size < sizeof(struct control) - 4 || m->control_size > room)
+		return 0;
+	if (!guest_readable(m->control, m->control_size))
+		return -EFAULT;
+	memcpy(copy, m->control, m->control_size);
+	for (size_t at = 0; at + 28 <= m->control_size;) {
+		struct control *k = (struct control *)(void *)(copy + at);
+
+		if (k->size < 16)
+			break;
+		if (k->level == SOL_SOCKET_NR && k->type == 2 /* SCM_CREDENTIALS */) {
+			k->uid = engine.uid;
+			k->gid = engine.gid;
+		}
+		at += (k->size + 7) & ~7ul;
+	}
+	m->control = copy;
+	return 0;
+}
+
+static long send_message(const struct process *p, int socket, const struct msghdr *given, unsigned long flags)
+{
+	char control[512] __attribute__((aligned(8)));
+	struct sockaddr_un address;
+	struct msghdr m;
+	int fd = -1;
+	long r;
+
+	if (!guest_readable(given, sizeof(*given)))
+		return -EFAULT;
+	memcpy(&m, given, sizeof(m));
+	if (m.name) {
+		r = address_in(p, m.name, (unsigned)m.name_size, WANT_FOLLOW, &address, &fd);
+		if (r < 0)
+			return r;
+		if (r > 0) {
+			m.name = &address;
+			m.name_size = (int)r;
+		}
+	}
+	r = send_control(p, &m, control, sizeof(control));
+	if (r >= 0)
+		r = SYS3(sendmsg, socket, &m, flags);
+	if (fd >= 0)
+		(void)sys_close(fd);
+	return r;
+}
+
+long op_sendmsg(struct call *c)
+{
+	return send_message(process_current(), (int)c->arg[0], (struct msghdr *)c->arg[1], c->arg[2]);
+}
+
+long op_sendmmsg(struct call *c)
+{
+	const struct process *p = process_current();
+	struct mmsghdr *list = (struct mmsghdr *)c->arg[1];
+	unsigned n = (unsigned)c->arg[2], i;
+	long r = 0;
+
+	for (i = 0; i < n && i < 1024; i++) {
+		if (!guest_writable(&list[i], sizeof(list[i])))
+			return i ? (long)i : -EFAULT;
+		r = send_message(p, (int)c->arg[0], &list[i].message, c->arg[3]);
+		if (r < 0)
+			break;
+		list[i].length = (unsigned)r;
+	}
+	return i ? (long)i : r;
+}
+
+/* Calls that give an address and its size: getsockname, getpeername, accept, recvfrom. */
+long op_name_out(struct call *c, unsigned address_arg, unsigned length_arg)
+{
+	void *address = (void *)c->arg[address_arg];
+	int *length = (int *)c->arg[length_arg], room = 0;
+	long r;
+
+	if (address && length) {
+		if (!guest_readable(length, sizeof(*length)))
+			return -EFAULT;
+		room = *length;
+	}
+	r = arch_syscall6(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2], (long)c->arg[3], (long)c->arg[4],
+			  (long)c->arg[5]);
+	if (r >= 0 && address && length && room > 0 && *length > 0)
+		*length = (int)address_out(process_current(), address, (size_t)*length, (size_t)room);
+	return r;
+}
+
+static void received(struct msghdr *m, int room)
+{
+	if (m->name && room > 0 && m->name_size > 0)
+		m->name_size = (int)address_out(process_current(), m->name, (size_t)m->name_size, (size_t)room);
+}
+
+long op_recvmsg(struct call *c)
+{
+	struct msghdr *m = (struct msghdr *)c->arg[1];
+	int room;
+	long r;
+
+	if (!guest_readable(m, sizeof(*m)))
+		return -EFAULT;
+	room = m->name_size;
+	r = SYS3(recvmsg, c->arg[0], m, c->arg[2]);
+	if (r >= 0)
+		received(m, room);
+	return r;
+}
+
+long op_recvmmsg(struct call *c)
+{
+	struct mmsghdr *list = (struct mmsghdr *)c->arg[1];
+	long r = SYS5(recvmmsg, c->arg[0], list, c->arg[2], c->arg[3], c->arg[4]);
+
+	for (long i = 0; i < r; i++)
+		received(&list[i].message, (int)sizeof(struct sockaddr_un));
+	return r;
+}
+
+/* SO_PEERCRED: the real user is root, for that is what the container's first process is. */
+long op_getsockopt(struct call *c)
+{
+	struct {
+		int pid;
+		uint32_t uid, gid;
+	} *peer = (void *)c->arg[3];
+	long r = SYS5(getsockopt, c->arg[0], c->arg[1], c->arg[2], c->arg[3], c->arg[4]);
+
+	if (r >= 0 && c->arg[1] == SOL_SOCKET_NR && c->arg[2] == SO_PEERCRED_NR && *(int *)c->arg[4] >= (int)sizeof(*peer)) {
+		if (peer->uid == engine.uid)
+			peer->uid = 0;
+		if (peer->gid == engine.gid)
+			peer->gid = 0;
+	}
+	return r;
+}

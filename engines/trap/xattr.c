@@ -1,0 +1,162 @@
+/* Extended attributes. user.* are the real file's; security.*, trusted.* and POSIX ACLs, which an ordinary user cannot set
+ * or would lock himself out with, are remembered in the fakedb. xattr(7). */
+#include <linux/errno.h>
+#include <linux/limits.h>
+
+#include "trap.h"
+
+#define CAP_SYS_ADMIN 21
+#define CAP_SETFCAP 31
+#define CAP_FOWNER 3
+
+static bool remembered(const char *name)
+{
+	return str_has_prefix(name, "security.", 9) || str_has_prefix(name, "trusted.", 8) ||
+	       str_has_prefix(name, "system.posix_acl_", 17);
+}
+
+/* What the four calls have in common: by path (following or not) or by descriptor. */
+struct xattr_call {
+	unsigned op; /* enum syscall_op */
+	bool by_fd, nofollow;
+	int fd;
+	const char *path; /* usable by the call itself */
+	unsigned long name, value, size, flags;
+};
+
+static long real_call(const struct xattr_call *x)
+{
+	static const long by_path[] = { __NR_setxattr, __NR_getxattr, __NR_listxattr, __NR_removexattr };
+	unsigned i = x->op - OP_SETXATTR;
+	/* set, lset, fset are numbered one after the other, and so are the rest. */
+	long nr = by_path[i] + (x->by_fd ? 2 : x->nofollow ? 1 : 0);
+	unsigned long target = x->by_fd ? (unsigned long)x->fd : (unsigned long)x->path;
+
+	if (x->op == OP_LISTXATTR)
+		return arch_syscall3(nr, (long)target, (long)x->value, (long)x->size);
+	return arch_syscall6(nr, (long)target, (long)x->name, (long)x->value, (long)x->size, (long)x->flags, 0);
+}
+
+static long may_change(const struct process *p, const struct fakedb_record *file, const char *name)
+{
+	if (str_has_prefix(name, "trusted.", 8))
+		return creds_capable(&p->creds, CAP_SYS_ADMIN) ? 0 : -EPERM;
+	if (str_eq(name, "security.capability"))
+		return creds_capable(&p->creds, CAP_SETFCAP) ? 0 : -EPERM;
+	if (str_has_prefix(name, "security.", 9))
+		return creds_capable(&p->creds, CAP_SYS_ADMIN) ? 0 : -EPERM;
+	return p->creds.fsuid == file->uid || creds_capable(&p->creds, CAP_FOWNER) ? 0 : -EPERM;
+}
+
+static long pretended_list(const struct xattr_call *x, const struct fakedb_key *key, struct scratch *s)
+{
+	struct xattr_call real = *x;
+	long mine = fakedb_listxattr(&engine.db, key, s->pending, sizeof(s->pending)), r;
+
+	if (mine <= 0)
+		return real_call(x);
+	if (!x->size) {
+		r = real_call(x);
+		return r < 0 && r != -EOPNOTSUPP ? r : (r < 0 ? 0 : r) + mine;
+	}
+	if ((unsigned long)mine > x->size)
+		return -ERANGE;
+	real.size = x->size - (unsigned long)mine;
+	r = 0;
+	if (real.size)
+		r = real_call(&real);
+	else if (real_call(&real) > 0)
+		r = -ERANGE;
+	if (r == -EOPNOTSUPP)
+		r = 0;
+	if (r < 0)
+		return r;
+	if (!guest_writable((char *)x->value + r, (size_t)mine))
+		return -EFAULT;
+	memcpy((char *)x->value + r, s->pending, (size_t)mine);
+	return r + mine;
+}
+
+static long pretended_call(const struct process *p, const struct xattr_call *x, struct scratch *s)
+{
+	int flags = x->by_fd ? AT_EMPTY_PATH : x->nofollow ? AT_SYMLINK_NOFOLLOW : 0;
+	const char *name = (const char *)x->name;
+	struct fakedb_record file;
+	struct fakedb_key key;
+	long n, r;
+
+	if (x->op != OP_LISTXATTR) {
+		n = guest_strlen(name);
+		if (n < 0)
+			return n == -ENAMETOOLONG ? -ERANGE : n;
+		if (!n || n > XATTR_NAME_MAX)
+			return -ERANGE;
+		if (!remembered(name))
+			return real_call(x);
+	}
+	(void)owner_record(x->by_fd ? x->fd : AT_FDCWD, x->by_fd ? "" : x->path, flags, &key, &file);
+	if (!file.mode)
+		return real_call(x); /* it has the error */
+	switch (x->op) {
+	case OP_SETXATTR:
+		r = may_change(p, &file, name);
+		if (r < 0)
+			return r;
+		if (x->size > XATTR_SIZE_MAX)
+			return -E2BIG;
+		if (!guest_readable((void *)x->value, x->size))
+			return -EFAULT;
+		return fakedb_setxattr(&engine.db, &key, name, (void *)x->value, x->size, (int)x->flags);
+	case OP_GETXATTR:
+		if (str_has_prefix(name, "trusted.", 8) && !creds_capable(&p->creds, CAP_SYS_ADMIN))
+			return -ENODATA;
+		if (!guest_writable((void *)x->value, x->size))
+			return -EFAULT;
+		r = fakedb_getxattr(&engine.db, &key, name, (void *)x->value, x->size);
+		return r == -ENODATA ? real_call(x) : r;
+	case OP_REMOVEXATTR:
+		r = may_change(p, &file, name);
+		if (r < 0)
+			return r;
+		r = fakedb_removexattr(&engine.db, &key, name);
+		return r == -ENODATA ? real_call(x) : r;
+	default:
+		return pretended_list(x, &key, s);
+	}
+}
+
+long op_xattr(struct call *c, const struct syscall_row *row)
+{
+	const struct process *p = process_current();
+	const struct path_arg *arg = &row->path[0];
+	unsigned want = WANT_STRING | (row->op == OP_SETXATTR || row->op == OP_REMOVEXATTR ? WANT_WRITE : 0);
+	struct xattr_call x = { .op = row->op, .by_fd = arg->rule == RULE_NONE, .nofollow = arg->rule == RULE_NOFOLLOW };
+	struct scratch *s = scratch_get();
+	struct where w;
+	long r = 0;
+
+	if (!s)
+		return -ENOMEM;
+	if (row->op == OP_LISTXATTR) {
+		x.value = c->arg[1];
+		x.size = c->arg[2];
+	} else {
+		x.name = c->arg[1];
+		x.value = c->arg[2];
+		x.size = c->arg[3];
+		x.flags = c->arg[4];
+	}
+	if (x.by_fd) {
+		x.fd = (int)c->arg[0];
+	} else {
+		r = path_resolve(p, s, c, arg, want, &w);
+		if (r >= 0)
+			x.path = w.name;
+	}
+	if (r >= 0) {
+		/* pretended_list() needs s->pending, which a name never lies in. */
+		r = engine.pretend ? pretended_call(p, &x, s) : real_call(&x);
+	}
+	scratch_put(s);
+	return r;
+}
