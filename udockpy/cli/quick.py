@@ -33,7 +33,7 @@ def parse(words: list[str]) -> RunOptions | None:
                 return None
             value = rest.pop(0)
         _store(values, option, value)
-    if not rest:
+    if not rest or (words[0] == "exec" and len(rest) == 1):
         return None
     return RunOptions(target=rest[0], command=tuple(rest[1:]), **values)
 

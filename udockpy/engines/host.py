@@ -72,9 +72,17 @@ def _try(path: str) -> Probe:
         answer = json.loads(output)
         if answer["works"]:
             return Probe(works=True)
-        return Probe(works=False, step=str(answer["step"]), reason=os.strerror(answer["errno"]))
+        return Probe(works=False, step=str(answer["step"]), reason=_reason(answer["errno"]))
     except (ValueError, KeyError, TypeError):
         return Probe(works=False, step="probe", reason=f"the helper died (wait status {status})")
+
+
+def _reason(error: object) -> str:
+    """The words for an error that a helper names: EPERM, or already in words."""
+    import errno
+
+    number = getattr(errno, str(error), None)
+    return os.strerror(number) if isinstance(number, int) else str(error)
 
 
 def _surroundings(release: str) -> bytes | None:

@@ -40,6 +40,7 @@ LEFT_TO_CLICK = [
     "run --root",
     "run -it t",
     "exec --rm t id",
+    "exec t",
     "shell t",
     "images",
 ]

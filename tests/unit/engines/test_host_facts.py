@@ -41,7 +41,8 @@ def gather(tmp_path: Path) -> host.Host:
 
 def test_a_yes_is_remembered_and_a_no_is_not(libexec: Path, tmp_path: Path) -> None:
     helper(libexec, "udockpy-userns", """echo '{"works": true}'""")
-    helper(libexec, "udockpy-trap", """echo '{"works": false, "step": "filter", "errno": 22}'""")
+    no = '{"works": false, "step": "filter", "errno": "EINVAL"}'
+    helper(libexec, "udockpy-trap", f"echo '{no}'")
     for _ in range(3):
         found = gather(tmp_path)
         assert found.userns == Probe(works=True)

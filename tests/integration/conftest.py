@@ -1,0 +1,49 @@
+"""The command udockpy with a state of its own, and a small guest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from command import Udockpy
+from support.world import missing
+
+BUSYBOX = "/bin/busybox"
+APPLETS = (
+    "cat chmod chown cp echo env false id kill ls mkdir mknod pwd rm sh sleep stat touch true wc"
+)
+ACCOUNTS = "root:x:0:0:root:/root:/bin/sh\nwww:x:33:33:www:/var/www:/bin/sh\n"
+
+
+@pytest.fixture
+def udockpy(tmp_path: Path) -> Udockpy:
+    if os.geteuid() == 0:
+        pytest.skip("udockpy is for ordinary users: runuser -u NAME -- pytest ...")
+    work = tmp_path / "work"
+    work.mkdir()
+    return Udockpy(tmp_path / "state", work)
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Path:
+    """A sandbox of busybox."""
+    if not os.access(BUSYBOX, os.X_OK):
+        missing(f"{BUSYBOX}: not found (apt-get install busybox-static)")
+    root = tmp_path / "box"
+    for name in ("bin", "dev", "etc", "proc", "sys", "tmp", "root", "var/www"):
+        (root / name).mkdir(parents=True)
+    shutil.copy(BUSYBOX, root / "bin/busybox")
+    for name in APPLETS.split():
+        (root / "bin" / name).symlink_to("busybox")
+    (root / "etc/passwd").write_text(ACCOUNTS)
+    (root / "etc/group").write_text("root:x:0:\nwww:x:33:\n")
+    (root / "etc/issue").write_text("guest\n")
+    return root
+
+
+@pytest.fixture
+def image(udockpy: Udockpy, box: Path) -> str:
+    assert udockpy.output("import", box, "small") == "small"
+    return "small"
