@@ -7,6 +7,9 @@
 
 #include "sys.h"
 
+/* No global offset table: the program is linked at a fixed, high address. */
+#pragma GCC visibility push(hidden)
+
 #define SYSCALL_NR_LAST __NR_file_setattr /* the last call this table was checked against */
 
 enum syscall_group {
@@ -70,5 +73,7 @@ extern const size_t syscall_table_size;
 
 /* The row of a call, or NULL. */
 const struct syscall_row *syscall_row(long nr);
+
+#pragma GCC visibility pop
 
 #endif

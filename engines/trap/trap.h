@@ -20,6 +20,9 @@
 #include "syscalls.h"
 #include "view.h"
 
+/* No global offset table: the program is linked at a fixed, high address. */
+#pragma GCC visibility push(hidden)
+
 #define SIGSYS_NR 31
 #define SIGSYS_BIT (1ull << (SIGSYS_NR - 1))
 
@@ -215,5 +218,7 @@ int resume_decode(const char *text, struct resume_state *ret_state);
 long proc_open(const struct process *p, struct scratch *s, const char *name, long flags);
 /* The guest path of the program of process `pid`; its length or -errno. */
 long proc_exe(const struct process *p, struct scratch *s, int pid, char *buf, size_t size);
+
+#pragma GCC visibility pop
 
 #endif
