@@ -1,12 +1,14 @@
-"""Fixtures of all tests. An engine is one parameter here: the tests know no engine by name unless they say why."""
+"""Fixtures of all tests. An engine is one parameter here: the tests know no engine by name unless
+they say why."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable
 
 import pytest
 from support.product import ENGINE_REFUSED, Product, text
@@ -21,7 +23,8 @@ def world() -> World:
     """The guests that tests/world/prepare made."""
     if os.geteuid() == 0:
         pytest.fail(
-            "guests are run as an ordinary user, not as root: runuser -u NAME -- pytest ...", pytrace=False
+            "guests are run as an ordinary user, not as root: runuser -u NAME -- pytest ...",
+            pytrace=False,
         )
     return World(Path(os.environ.get("UDOCKPY_WORLD", DEFAULT)))
 
@@ -84,7 +87,8 @@ def userns(
 
 @pytest.fixture
 def small(world: World) -> Path:
-    """The shared guest that starts fastest: nothing but busybox, dynamically linked against musl."""
+    """The shared guest that starts fastest: nothing but busybox, dynamically linked against
+    musl."""
     return world.guest("musl")
 
 

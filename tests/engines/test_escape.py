@@ -1,12 +1,14 @@
-"""A guest program never touches a host file that it was not given: the first rule of the product."""
+"""A guest program never touches a host file that it was not given: the first rule of the
+product."""
 
 from __future__ import annotations
 
 import os
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from support.product import Product, text
@@ -52,8 +54,11 @@ def outside(scratch: Path) -> Iterator[Path]:
     server.close()
 
 
-def test_the_attempts_work_where_nothing_holds_them(world: World, scratch: Path, outside: Path) -> None:
-    """Without a guest every attempt at the plain path must succeed: else the other tests would prove nothing."""
+def test_the_attempts_work_where_nothing_holds_them(
+    world: World, scratch: Path, outside: Path
+) -> None:
+    """Without a guest every attempt at the plain path must succeed: else the other tests would
+    prove nothing."""
     done = subprocess.run(
         [str(world.program("escape-static")), str(outside), str(scratch)],
         stdout=subprocess.PIPE,
@@ -63,7 +68,18 @@ def test_the_attempts_work_where_nothing_holds_them(world: World, scratch: Path,
     )
     lines = done.stdout.decode(errors="replace").splitlines()
     ways = {line.partition(":")[0] for line in lines if line.startswith("reached")}
-    for way in ("open", "raw open", "openat", "hidden", "generated", "openat2", "stat", "planted", "race", "connect"):
+    for way in (
+        "open",
+        "raw open",
+        "openat",
+        "hidden",
+        "generated",
+        "openat2",
+        "stat",
+        "planted",
+        "race",
+        "connect",
+    ):
         assert f"reached {way}" in ways
     assert state_of(outside)[0].mode or not outside.exists()
 
@@ -71,7 +87,12 @@ def test_the_attempts_work_where_nothing_holds_them(world: World, scratch: Path,
 @pytest.mark.parametrize("options", [(), ("--root",)], ids=["user", "root"])
 @pytest.mark.parametrize("guest", ["static", "musl", "bookworm"])
 def test_no_way_out(
-    engine: Product, world: World, scratch: Path, outside: Path, guest: str, options: tuple[str, ...]
+    engine: Product,
+    world: World,
+    scratch: Path,
+    outside: Path,
+    guest: str,
+    options: tuple[str, ...],
 ) -> None:
     sandbox = scratch / "sandbox"
     if guest == "bookworm":
@@ -86,15 +107,24 @@ def test_no_way_out(
     assert SECRET.encode() not in done.stdout + done.stderr
     assert state_of(outside) == before
     assert done.returncode == 0, text(done)
-    assert lines and lines[-1].startswith("tried"), text(done)
+    assert lines, text(done)
+    assert lines[-1].startswith("tried"), text(done)
 
 
 @pytest.mark.parametrize(
     "target",
-    ["{outside}", "/..{outside}", "../../../../../../../../..{outside}", "/proc/self/root{outside}"],
+    [
+        "{outside}",
+        "/..{outside}",
+        "../../../../../../../../..{outside}",
+        "/proc/self/root{outside}",
+    ],
 )
-def test_symlinks_planted_in_the_image(engine: Product, sandbox: Path, outside: Path, target: str) -> None:
-    """The image itself may be hostile: links in the places that programs and the runtime walk through."""
+def test_symlinks_planted_in_the_image(
+    engine: Product, sandbox: Path, outside: Path, target: str
+) -> None:
+    """The image itself may be hostile: links in the places that programs and the runtime walk
+    through."""
     link = target.format(outside=outside)
     (sandbox / "planted").symlink_to(link)
     (sandbox / "etc" / "hostname").symlink_to(f"{link}/secret")
@@ -106,7 +136,7 @@ def test_symlinks_planted_in_the_image(engine: Product, sandbox: Path, outside: 
         ls /planted/ /planted/../outside
         echo x >/planted/new; echo x >/etc/hostname; mkdir /planted/dir; rm -rf /planted/secret
         cd /planted && cat secret
-        /bin/tool; . /bin/tool
+        /bin/tool; sh /bin/tool
         true
     """
     for options in ((), ("--root",)):
@@ -116,8 +146,13 @@ def test_symlinks_planted_in_the_image(engine: Product, sandbox: Path, outside: 
         assert state_of(outside) == before
 
 
-@pytest.mark.parametrize("place", ["etc", "proc", "dev", "sys", "tmp", "bin", "etc/resolv.conf", "etc/hosts", "etc/passwd"])
-def test_mount_points_that_are_links(engine: Product, sandbox: Path, outside: Path, place: str) -> None:
+@pytest.mark.parametrize(
+    "place",
+    ["etc", "proc", "dev", "sys", "tmp", "bin", "etc/resolv.conf", "etc/hosts", "etc/passwd"],
+)
+def test_mount_points_that_are_links(
+    engine: Product, sandbox: Path, outside: Path, place: str
+) -> None:
     """Where the runtime itself binds something, the image has a link that leads outside."""
     path = sandbox / place
     spared = sandbox / "spared"
@@ -144,12 +179,17 @@ def test_a_command_that_only_the_host_has(engine: Product, sandbox: Path, outsid
     assert done.stdout == b""
 
 
-def test_inherited_directory_leads_nowhere_else(engine: Product, sandbox: Path, outside: Path) -> None:
+def test_inherited_directory_leads_nowhere_else(
+    engine: Product, sandbox: Path, outside: Path
+) -> None:
     """A descriptor that the user hands in is given; the rest of the host beyond it is not."""
     fd = os.open(sandbox, os.O_RDONLY | os.O_DIRECTORY)
     os.set_inheritable(fd, True)
     try:
-        script = f"cat /proc/self/fd/{fd}/../outside/secret /dev/fd/{fd}/../outside/secret; cd /proc/self/fd/{fd}/.. && ls"
+        script = (
+            f"cat /proc/self/fd/{fd}/../outside/secret /dev/fd/{fd}/../outside/secret; "
+            f"cd /proc/self/fd/{fd}/.. && ls"
+        )
         done = engine.shell(sandbox, script, pass_fds=(fd,))
     finally:
         os.close(fd)
@@ -159,9 +199,12 @@ def test_inherited_directory_leads_nowhere_else(engine: Product, sandbox: Path, 
 
 def test_two_guests_do_not_see_each_other(engine: Product, sandbox: Path, world: World) -> None:
     """/proc/PID of a guest's process leads another guest nowhere."""
-    first = engine.start(sandbox, "/bin/sh", "-c", "echo secret >/mine; echo ready; sleep 30", stdout=subprocess.PIPE)
+    first = engine.start(
+        sandbox, "/bin/sh", "-c", "echo secret >/mine; echo ready; sleep 30", stdout=subprocess.PIPE
+    )
     try:
-        assert first.stdout and first.stdout.readline() == b"ready\n"
+        assert first.stdout
+        assert first.stdout.readline() == b"ready\n"
         script = "cat /proc/[0-9]*/root/mine /proc/[0-9]*/cwd/mine 2>/dev/null; true"
         done = engine.shell(world.guest("static"), script)
         assert done.stdout == b""

@@ -1,4 +1,5 @@
-"""What cannot be run says so: what, on what, why, what to do; with the statuses of docker and podman."""
+"""What cannot be run says so: what, on what, why, what to do; with the statuses of docker and
+podman."""
 
 from __future__ import annotations
 
@@ -10,13 +11,16 @@ from support.world import World
 
 
 def refused(product: Product, sandbox: Path, *command: str, status: int, names: str) -> None:
+    """The command fails with this status and a message that names the culprit."""
     done = product.run(sandbox, *command)
     message = done.stderr.decode(errors="replace")
     assert done.returncode == status, text(done)
     assert done.stdout == b""
-    first, _, rest = message.partition("\n")
-    assert first.startswith("udockpy: ") and names in first, message
-    assert "Traceback" not in message and len(message) < 1000
+    first, _, _rest = message.partition("\n")
+    assert first.startswith("udockpy: "), message
+    assert names in first, message
+    assert "Traceback" not in message
+    assert len(message) < 1000
 
 
 def make(path: Path, content: str | bytes, mode: int = 0o755) -> None:
@@ -27,7 +31,7 @@ def make(path: Path, content: str | bytes, mode: int = 0o755) -> None:
 def test_not_found(engine: Product, small: Path) -> None:
     refused(engine, small, "/bin/missing", status=NOT_FOUND, names="/bin/missing")
     refused(engine, small, "no-such-command", status=NOT_FOUND, names="no-such-command")
-    refused(engine, small, "/bin/sh/x", status=NOT_EXECUTABLE, names="/bin/sh/x")
+    refused(engine, small, "/bin/sh/x", status=NOT_FOUND, names="/bin/sh/x")
 
 
 def test_searched_in_the_guests_path(engine: Product, small: Path) -> None:
@@ -74,7 +78,8 @@ def test_another_architecture(engine: Product, sandbox: Path) -> None:
     make(sandbox / "foreign", bytes(program))
     done = engine.run(sandbox, "/foreign", "--exit", "0")
     assert done.returncode in (123, NOT_EXECUTABLE), text(done)
-    assert done.stderr.startswith(b"udockpy: ") and b"/foreign" in done.stderr
+    assert done.stderr.startswith(b"udockpy: ")
+    assert b"/foreign" in done.stderr
     assert b"riscv" in done.stderr.lower() or b"architecture" in done.stderr.lower()
 
 
@@ -104,7 +109,9 @@ def test_an_unknown_user(engine: Product, small: Path) -> None:
         assert done.stderr.startswith(b"udockpy: "), text(done)
 
 
-@pytest.mark.parametrize("options", [["--engine", "nonsense"], ["--nonsense"], ["--env-file", "/nonexistent"]])
+@pytest.mark.parametrize(
+    "options", [["--engine", "nonsense"], ["--nonsense"], ["--env-file", "/nonexistent"]]
+)
 def test_bad_options(engine: Product, small: Path, options: list[str]) -> None:
     done = engine.run(small, "/bin/true", options=options)
     assert done.returncode == FAILED, text(done)

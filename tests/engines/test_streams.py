@@ -18,11 +18,13 @@ def test_a_gibibyte_through_cat(engine: Product, small: Path) -> None:
     source = ["head", "-c", str(GIB), "/dev/zero"]
     count = ["wc", "-c"]
     began = time.monotonic()
-    with subprocess.Popen(source, stdout=subprocess.PIPE) as head:
-        guest = engine.start(small, "/bin/cat", stdin=head.stdout, stdout=subprocess.PIPE)
-        assert head.stdout
-        head.stdout.close()
-        counted = subprocess.run(count, stdin=guest.stdout, stdout=subprocess.PIPE, check=True, timeout=120)
+    with (
+        subprocess.Popen(source, stdout=subprocess.PIPE) as head,
+        engine.start(small, "/bin/cat", stdin=head.stdout, stdout=subprocess.PIPE) as guest,
+    ):
+        counted = subprocess.run(
+            count, stdin=guest.stdout, stdout=subprocess.PIPE, check=True, timeout=120
+        )
         assert guest.wait(30) == 0
     assert int(counted.stdout) == GIB
     assert GIB / (time.monotonic() - began) > LEAST_SPEED
@@ -43,8 +45,24 @@ def test_the_two_outputs_stay_apart(engine: Product, small: Path) -> None:
 
 
 def test_arguments_arrive_as_they_are(engine: Product, small: Path) -> None:
-    words = ["", "a b", "", "-n", "--engine", "--", "$HOME", "*", "new\nline", "'\"\\", "ü", "=", ""]
-    done = engine.run(small, "/bin/sh", "-c", 'for word; do printf "%s\\0" "$word"; done', "sh", *words)
+    words = [
+        "",
+        "a b",
+        "",
+        "-n",
+        "--engine",
+        "--",
+        "$HOME",
+        "*",
+        "new\nline",
+        "'\"\\",
+        "ü",
+        "=",
+        "",
+    ]
+    done = engine.run(
+        small, "/bin/sh", "-c", 'for word; do printf "%s\\0" "$word"; done', "sh", *words
+    )
     assert done.returncode == 0, text(done)
     assert done.stdout.decode().split("\0")[:-1] == words
 
@@ -56,10 +74,16 @@ def test_an_argument_that_is_not_text_arrives(engine: Product, small: Path) -> N
 
 
 def test_a_closed_standard_input_stays_closed(engine: Product, small: Path) -> None:
-    words = engine.words(small, ["/bin/sh", "-c", "[ -e /proc/self/fd/0 ] && ls -l /proc/self/fd/0; echo done"])
+    words = engine.words(
+        small, ["/bin/sh", "-c", "[ -e /proc/self/fd/0 ] && ls -l /proc/self/fd/0; echo done"]
+    )
     script = 'exec 0<&-; exec "$@"'
     done = subprocess.run(
-        ["sh", "-c", script, "sh", *words], env=engine.environment(), stdout=subprocess.PIPE, timeout=60, check=False
+        ["sh", "-c", script, "sh", *words],
+        env=engine.environment(),
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0
     assert done.stdout.endswith(b"done\n")

@@ -1,4 +1,5 @@
-"""The torture program prints in every engine what it prints under a real root's chroot, word for word."""
+"""The torture program prints in every engine what it prints under a real root's chroot, word for
+word."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from support.world import PROGRAMS, World, lines_by_name
 
 GUESTS = ("bookworm", "bullseye", "trixie", "sid", "musl", "static")
 
-# Where an engine cannot do what the kernel does, and why. A difference that is gone must be taken out of here.
+# Where an engine cannot do what the kernel does, and why. A difference that is gone must be taken
+# out of here.
 KNOWN: dict[str, dict[str, str]] = {
     "userns": {},
     "trap": {},
@@ -36,7 +38,12 @@ def differences(expected: dict[str, str], found: dict[str, str]) -> dict[str, st
 def test_as_under_a_real_chroot(engine: Product, world: World, guest: str, who: str) -> None:
     options = ["--root"] if who == "root" else []
     done = engine.run(
-        world.guest(guest), world.torture_program(guest), f"{PROGRAMS}/work", who, options=options, timeout=240
+        world.guest(guest),
+        world.torture_program(guest),
+        f"{PROGRAMS}/work",
+        who,
+        options=options,
+        timeout=240,
     )
     found = lines_by_name(done.stdout.decode(errors="replace"))
     expected = world.transcript(guest, who)
@@ -45,6 +52,8 @@ def test_as_under_a_real_chroot(engine: Product, world: World, guest: str, who: 
     known = KNOWN[engine.engine]
     news = {name: what for name, what in different.items() if name not in known}
     gone = sorted(name for name in known if name in expected and name not in different)
-    assert not news, f"{len(news)} of {len(expected)} differ:\n" + "\n".join(f"{n}: {w}" for n, w in news.items())
+    assert not news, f"{len(news)} of {len(expected)} differ:\n" + "\n".join(
+        f"{n}: {w}" for n, w in news.items()
+    )
     assert not gone, f"no longer different, take them out of KNOWN: {gone}"
     assert set(found) == set(expected)

@@ -1,4 +1,5 @@
-"""What Python programs do to a runtime: threads, asyncio, subprocess, multiprocessing. Prints one line for each."""
+"""What Python programs do to a runtime: threads, asyncio, subprocess, multiprocessing. Prints one
+line for each."""
 
 from __future__ import annotations
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 import udockpy
 from support.world import TREE
@@ -48,7 +49,9 @@ class Product:
         }
         return {**here, **self.settings, **more}
 
-    def words(self, sandbox: Path, command: Sequence[str], options: Sequence[str] = ()) -> list[str]:
+    def words(
+        self, sandbox: Path, command: Sequence[str], options: Sequence[str] = ()
+    ) -> list[str]:
         """The whole command line of a run."""
         node = [sys.executable, str(LOCKDOWN), *self.lock, "--"] if self.lock else []
         run = [sys.executable, "-m", "udockpy", "run", "--engine", self.engine, *options]

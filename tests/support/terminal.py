@@ -10,8 +10,8 @@ import signal
 import struct
 import termios
 import time
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Mapping, Sequence
 
 SECONDS = 20.0
 
@@ -66,7 +66,9 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while wanted.encode() not in self.text:
             if time.monotonic() > deadline or not self._read(0.1):
-                raise AssertionError(f"{wanted!r} did not appear after: {self.text.decode(errors='replace')!r}")
+                raise AssertionError(
+                    f"{wanted!r} did not appear after: {self.text.decode(errors='replace')!r}"
+                )
         before, _, self.text = self.text.partition(wanted.encode())
         return (before + wanted.encode()).decode(errors="replace")
 
@@ -79,4 +81,6 @@ class Terminal:
             if pid:
                 self._status = status
                 return status
-        raise AssertionError(f"still running after {seconds} s: {self.text.decode(errors='replace')!r}")
+        raise AssertionError(
+            f"still running after {seconds} s: {self.text.decode(errors='replace')!r}"
+        )

@@ -31,11 +31,14 @@ class World:
 
     def _need(self, path: Path, what: str) -> Path:
         if not path.exists():
-            missing(f"{what}: {path}: not there (make it, as root: tests/world/prepare {self.root})")
+            missing(
+                f"{what}: {path}: not there (make it, as root: tests/world/prepare {self.root})"
+            )
         return path
 
     def guest(self, name: str) -> Path:
-        """A root filesystem of the ordinary user's that many tests share: write only below /opt/udockpy/work."""
+        """A root filesystem of the ordinary user's that many tests share: write only below
+        /opt/udockpy/work."""
         return self._need(self.root / "guests" / name, f"guest {name}")
 
     def debs(self) -> Path:

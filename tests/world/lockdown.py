@@ -3,25 +3,28 @@
 
 ``lockdown.py [OPTION...] -- COMMAND [ARG...]``
 
-The refusals are seccomp filters, so any user can set them and nothing can take them off; an ordinary user pays with
-``no_new_privs``, root (with ``--user NAME``) does not. x86_64, its i386 mode, and aarch64.
+The refusals are seccomp filters, so any user can set them and nothing can take them off; an
+ordinary user pays with ``no_new_privs``, root (with ``--user NAME``) does not. They know x86_64,
+its i386 mode, and aarch64.
 
-=====================  ==========================================================================================
-``--no-userns[=E]``    unshare, clone and setns of namespaces fail with E (EPERM; ENOSPC as with a sysctl of 0;
-                       EINVAL as without CONFIG_USER_NS); clone3 does not exist
-``--no-mount``         the mount family fails with EPERM: user namespaces that cannot be used, as under AppArmor
-``--no-ptrace``        ptrace and its relatives fail with EPERM, as with yama's ptrace_scope 3
+=====================  =======================================================================
+``--no-userns[=E]``    unshare, clone and setns of namespaces fail with E (EPERM; ENOSPC as
+                       with a sysctl of 0; EINVAL as without CONFIG_USER_NS); no clone3
+``--no-mount``         the mount family fails with EPERM: user namespaces that are of no use,
+                       as under AppArmor
+``--no-ptrace``        ptrace and its relatives fail with EPERM, as with ptrace_scope 3
 ``--no-seccomp``       no filters, as without CONFIG_SECCOMP_FILTER
 ``--no-xattr``         no extended attributes, as on ramfs and NFS v3
 ``--no-memfd``         memfd_create does not exist
 ``--no-openat2``       openat2 does not exist, as before Linux 5.6
-``--max-syscall N``    no system call above number N (x86_64 and aarch64): 334 is Linux 4.18, 435 is 5.4
-``--userns-limit``     (root) the kernel's own refusal: a user namespace whose max_user_namespaces is 0
-``--noexec DIR``       (root) DIR is mounted noexec, in a private mount namespace; may be repeated
+``--max-syscall N``    no system call above number N: 334 is Linux 4.18, 435 is 5.4
+``--userns-limit``     (root) the kernel's own refusal: below a user namespace whose
+                       max_user_namespaces is 0
+``--noexec DIR``       (root) DIR is mounted noexec, in a private namespace; may be repeated
 ``--read-only DIR``    (root) the same, read-only
 ``--small-tmpfs DIR``  (root) a tmpfs of 64 KiB over DIR, to fill up
 ``--user NAME``        (root) become this user at last
-=====================  ==========================================================================================
+=====================  =======================================================================
 """
 
 from __future__ import annotations
@@ -33,8 +36,9 @@ import os
 import pwd
 import struct
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Dict, List, NoReturn, Optional, Sequence, Tuple
+from typing import NoReturn
 
 AUDIT_ARCH_X86_64 = 0xC000003E
 AUDIT_ARCH_I386 = 0x40000003
@@ -65,7 +69,7 @@ CLONE_NEWTIME = 0x00000080  # only unshare(2) has it
 MS_RDONLY, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 8, 32, 4096, 16384, 1 << 18
 
 # name: numbers on x86_64, i386, aarch64; None where the call does not exist
-NUMBERS: Dict[str, Tuple[Optional[int], Optional[int], Optional[int]]] = {
+NUMBERS: dict[str, tuple[int | None, int | None, int | None]] = {
     "unshare": (272, 310, 97),
     "clone": (56, 120, 220),
     "clone3": (435, 435, 435),
@@ -107,18 +111,29 @@ NUMBERS: Dict[str, Tuple[Optional[int], Optional[int], Optional[int]]] = {
     "listxattrat": (465, 465, 465),
     "removexattrat": (466, 466, 466),
 }
-MOUNT_FAMILY = (
-    "mount umount2 pivot_root open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr open_tree_attr"
-).split()
-PTRACE_FAMILY = "ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd".split()
+MOUNT_FAMILY = [
+    "mount",
+    "umount2",
+    "pivot_root",
+    "open_tree",
+    "move_mount",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "mount_setattr",
+    "open_tree_attr",
+]
+PTRACE_FAMILY = ["ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd"]
 XATTR_FAMILY = [name for name in NUMBERS if "xattr" in name]
 
-Instruction = Tuple[int, int, int, int]
+Instruction = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One refusal: the call, its errno, and when: always, or when an argument has a bit or a value."""
+    """One refusal: the call, its errno, and when: always, or when an argument has a bit or a
+    value."""
 
     call: str
     error: int
@@ -126,8 +141,9 @@ class Rule:
     mask: int = 0
     value: int = -1
 
-    def body(self) -> List[Instruction]:
-        """What follows once the number matches; falls through with the number in the accumulator again."""
+    def body(self) -> list[Instruction]:
+        """What follows once the number matches; falls through with the number in the accumulator
+        again."""
         refuse = (BPF_RET_K, 0, 0, RET_ERRNO | self.error)
         if self.argument < 0:
             return [refuse]
@@ -138,13 +154,16 @@ class Rule:
         return [load, (BPF_JEQ_K, 0, 1, self.value), refuse, again]
 
 
-def filter_for(rules: Sequence[Rule], max_syscall: Optional[int]) -> List[Instruction]:
+def filter_for(rules: Sequence[Rule], max_syscall: int | None) -> list[Instruction]:
     """The whole filter, one block for each architecture."""
-    program: List[Instruction] = [(BPF_LD_W_ABS, 0, 0, DATA_ARCH)]
+    program: list[Instruction] = [(BPF_LD_W_ABS, 0, 0, DATA_ARCH)]
     for index, architecture in enumerate(ARCHITECTURES):
-        block: List[Instruction] = [(BPF_LD_W_ABS, 0, 0, DATA_NR)]
+        block: list[Instruction] = [(BPF_LD_W_ABS, 0, 0, DATA_NR)]
         if architecture == AUDIT_ARCH_X86_64:
-            block += [(BPF_JGE_K, 0, 1, X32_SYSCALL_BIT), (BPF_RET_K, 0, 0, RET_ERRNO | errno.ENOSYS)]
+            block += [
+                (BPF_JGE_K, 0, 1, X32_SYSCALL_BIT),
+                (BPF_RET_K, 0, 0, RET_ERRNO | errno.ENOSYS),
+            ]
         for rule in rules:
             number = NUMBERS[rule.call][index]
             if number is not None:
@@ -153,14 +172,15 @@ def filter_for(rules: Sequence[Rule], max_syscall: Optional[int]) -> List[Instru
         if max_syscall is not None and architecture != AUDIT_ARCH_I386:
             block += [(BPF_JGT_K, 0, 1, max_syscall), (BPF_RET_K, 0, 0, RET_ERRNO | errno.ENOSYS)]
         block.append((BPF_RET_K, 0, 0, RET_ALLOW))
-        # A conditional jump reaches 255 instructions, so the block is passed over by an unconditional one.
+        # A conditional jump reaches 255 instructions, so the block is passed over by an
+        # unconditional one.
         program += [(BPF_JEQ_K, 1, 0, architecture), (BPF_JA, 0, 0, len(block)), *block]
     program.append((BPF_RET_K, 0, 0, RET_ALLOW))
     return program
 
 
-def rules_for(options: argparse.Namespace) -> List[Rule]:
-    rules: List[Rule] = []
+def rules_for(options: argparse.Namespace) -> list[Rule]:
+    rules: list[Rule] = []
     if options.no_userns:
         error = getattr(errno, options.no_userns)
         rules += [
@@ -174,7 +194,10 @@ def rules_for(options: argparse.Namespace) -> List[Rule]:
     if options.no_ptrace:
         rules += [Rule(name, errno.EPERM) for name in PTRACE_FAMILY]
     if options.no_seccomp:
-        rules += [Rule("seccomp", errno.ENOSYS), Rule("prctl", errno.EINVAL, argument=0, value=PR_SET_SECCOMP)]
+        rules += [
+            Rule("seccomp", errno.ENOSYS),
+            Rule("prctl", errno.EINVAL, argument=0, value=PR_SET_SECCOMP),
+        ]
     if options.no_xattr:
         rules += [Rule(name, errno.EOPNOTSUPP) for name in XATTR_FAMILY]
     if options.no_memfd:
@@ -184,7 +207,7 @@ def rules_for(options: argparse.Namespace) -> List[Rule]:
     return rules
 
 
-# -- the kernel -------------------------------------------------------------------------------------------------
+# -- the kernel ------------------------------------------------------------
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -211,8 +234,8 @@ def install(program: Sequence[Instruction], no_new_privs: bool) -> None:
     check("seccomp", LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(argument), 0, 0))
 
 
-def mount(source: str, target: str, kind: Optional[str], flags: int, data: Optional[str] = None) -> None:
-    def encoded(text: Optional[str]) -> Optional[bytes]:
+def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    def encoded(text: str | None) -> bytes | None:
         return None if text is None else text.encode()
 
     words = encoded(source), encoded(target), encoded(kind), ctypes.c_ulong(flags), encoded(data)
@@ -262,14 +285,18 @@ def forbid_namespaces_below() -> None:
 def become(user: pwd.struct_passwd) -> None:
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
-    os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name, SHELL=user.pw_shell)
+    os.environ.update(
+        HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name, SHELL=user.pw_shell
+    )
     for name in ("XDG_RUNTIME_DIR", "MAIL"):
         os.environ.pop(name, None)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--no-userns", nargs="?", const="EPERM", choices=("EPERM", "ENOSPC", "EINVAL", "EACCES"))
+    parser.add_argument(
+        "--no-userns", nargs="?", const="EPERM", choices=("EPERM", "ENOSPC", "EINVAL", "EACCES")
+    )
     for name in ("mount", "ptrace", "seccomp", "xattr", "memfd", "openat2"):
         parser.add_argument(f"--no-{name}", action="store_true")
     parser.add_argument("--max-syscall", type=int)

@@ -1,15 +1,17 @@
-"""Makes the world of the engine tests: guests, cached packages, and transcripts of what a real kernel does.
+"""Makes the world of the engine tests: guests, cached packages, and what a real kernel does.
 
-Run as root: ``tests/world/prepare [DIR] [--user NAME] [--only STEP...]``. Every step leaves a stamp that names its
-inputs, so a second run costs nothing and an edited guest program costs one compilation. DIR then holds
+Run as root: ``tests/world/prepare [DIR] [--user NAME] [--only STEP...]``. Every step leaves a stamp
+that names its inputs, so a second run costs nothing, and an edited guest program one compilation.
+DIR then holds
 
-=================  ==================================================================================
-``trees/NAME``     root file systems owned by real root: the oracle runs here, nothing else writes to them
-``guests/NAME``    the same trees owned by the ordinary user, without device nodes: what engines run
-``debs/``          Debian packages for bookworm, so that installing them in a test downloads nothing
-``transcripts/``   what tests/guests/torture prints under a real root's chroot, as root and as the user
+=================  ===========================================================================
+``trees/NAME``     root file systems owned by real root: the oracle runs in them, nothing else
+``guests/NAME``    the same trees owned by the ordinary user, without devices: for engines
+``debs/``          Debian packages for bookworm, so that installing them downloads nothing
+``transcripts/``   what tests/guests/torture prints under a real root's chroot, as root and as
+                   the user
 ``logs/``          what the steps printed
-=================  ==================================================================================
+=================  ===========================================================================
 """
 
 from __future__ import annotations
@@ -22,12 +24,12 @@ import pwd
 import re
 import shutil
 import subprocess
-import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Callable
 
 DEFAULT_WORLD = "/var/tmp/udockpy-world"
 SOURCES = Path(__file__).resolve().parent.parent / "guests"
@@ -41,7 +43,8 @@ DEBIAN_TREES = [
     ("sid", "sid", "amd64"),
     ("i386", "bookworm", "i386"),
 ]
-# Which build of the torture program a tree can run. bullseye's C library is older than the build machine's.
+# Which build of the torture program a tree can run. bullseye's C library is older than the build
+# machine's.
 TORTURE = {
     "bookworm": "torture",
     "trixie": "torture",
@@ -50,14 +53,75 @@ TORTURE = {
     "musl": "torture-musl",
     "static": "torture-static",
 }
-PACKAGES = (
-    "openssh-server man-db git python3 gcc dbus default-jre-headless nodejs perl make libc6-dev"
-).split()
-BUSYBOX_APPLETS = (
-    "ash cat chmod chown cp cut date dd echo env expr false find grep head hostname id kill ln ls md5sum mkdir"
-    " mkfifo mv printenv printf ps pwd readlink realpath rm rmdir sed seq sh sleep sort stat stty tail tar tee test"
-    " touch tr true tty uname unlink wc which whoami xargs yes"
-).split()
+PACKAGES = [
+    "openssh-server",
+    "man-db",
+    "git",
+    "python3",
+    "gcc",
+    "dbus",
+    "default-jre-headless",
+    "nodejs",
+    "perl",
+    "make",
+    "libc6-dev",
+]
+BUSYBOX_APPLETS = [
+    "ash",
+    "cat",
+    "chmod",
+    "chown",
+    "cp",
+    "cut",
+    "date",
+    "dd",
+    "echo",
+    "env",
+    "expr",
+    "false",
+    "find",
+    "grep",
+    "head",
+    "hostname",
+    "id",
+    "kill",
+    "ln",
+    "ls",
+    "md5sum",
+    "mkdir",
+    "mkfifo",
+    "mv",
+    "printenv",
+    "printf",
+    "ps",
+    "pwd",
+    "readlink",
+    "realpath",
+    "rm",
+    "rmdir",
+    "sed",
+    "seq",
+    "sh",
+    "sleep",
+    "sort",
+    "stat",
+    "stty",
+    "tail",
+    "tar",
+    "tee",
+    "test",
+    "touch",
+    "tr",
+    "true",
+    "tty",
+    "uname",
+    "unlink",
+    "wc",
+    "which",
+    "whoami",
+    "xargs",
+    "yes",
+]
 GUEST_DIR = "opt/udockpy"  # where a tree keeps the test programs
 
 
@@ -85,7 +149,7 @@ class Step:
     make: Callable[[World], None]
 
 
-# -- running things ---------------------------------------------------------------------------------------------
+# -- running things ------------------------------------------------------------
 
 
 def run(world: World, name: str, argv: Sequence[object], cwd: Path | None = None) -> None:
@@ -97,7 +161,9 @@ def run(world: World, name: str, argv: Sequence[object], cwd: Path | None = None
         done = subprocess.run(words, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     if done.returncode:
         tail = world.log(name).read_text(errors="replace").splitlines()[-15:]
-        raise SystemExit(f"prepare: {name}: {words[0]}: status {done.returncode}\n" + "\n".join(tail))
+        raise SystemExit(
+            f"prepare: {name}: {words[0]}: status {done.returncode}\n" + "\n".join(tail)
+        )
 
 
 def apt_mirror() -> str:
@@ -106,7 +172,14 @@ def apt_mirror() -> str:
     for line in Path("/etc/os-release").read_text().splitlines():
         if line.startswith("VERSION_CODENAME="):
             code = line.partition("=")[2].strip('"')
-    words = ["apt-get", "indextargets", "--format", "$(REPO_URI)", f"Codename: {code}", "Created-By: Packages"]
+    words = [
+        "apt-get",
+        "indextargets",
+        "--format",
+        "$(REPO_URI)",
+        f"Codename: {code}",
+        "Created-By: Packages",
+    ]
     listed = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     if not listed:
         raise SystemExit(f"prepare: apt: no package source for {code}\nhint: run apt-get update")
@@ -128,7 +201,7 @@ def digest(paths: Sequence[Path]) -> str:
     return sum_.hexdigest()
 
 
-# -- the trees --------------------------------------------------------------------------------------------------
+# -- the trees ------------------------------------------------------------
 
 
 def debian_tree(name: str, suite: str, arch: str) -> Step:
@@ -161,13 +234,16 @@ def small_tree(partial: Path) -> None:
         (partial / name).mkdir(parents=True)
         (partial / name).chmod(0o1777)
     (partial / "etc/passwd").write_text(
-        "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n"
+        "root:x:0:0:root:/root:/bin/sh\n"
+        "daemon:x:1:1::/:/bin/false\n"
+        "nobody:x:65534:65534::/:/bin/false\n"
     )
     (partial / "etc/group").write_text("root:x:0:\ndaemon:x:1:\nnogroup:x:65534:\n")
 
 
 def build_busybox(world: World) -> None:
-    """Debian's busybox source, linked dynamically against musl: a guest whose C library is not glibc."""
+    """Debian's busybox source, linked dynamically against musl: a guest whose C library is not
+    glibc."""
     build = world.path("build", "busybox")
     shutil.rmtree(build, ignore_errors=True)
     apt = build / "apt"
@@ -177,7 +253,11 @@ def build_busybox(world: World) -> None:
     (apt / "etc/apt/sources.list").write_text(
         f"deb-src [signed-by={keyring}] {world.mirror} bookworm main\n"
     )
-    options = [f"-oDir::Etc={apt}/etc/apt", f"-oDir::State={apt}/state", f"-oDir::Cache={apt}/cache"]
+    options = [
+        f"-oDir::Etc={apt}/etc/apt",
+        f"-oDir::State={apt}/state",
+        f"-oDir::Cache={apt}/cache",
+    ]
     options += ["-oDir::State::status=/dev/null", "-oAPT::Sandbox::User=root", "-q"]
     run(world, "busybox", ["apt-get", *options, "update"])
     run(world, "busybox", ["apt-get", *options, "--download-only", "source", "busybox"], cwd=build)
@@ -189,13 +269,16 @@ def build_busybox(world: World) -> None:
     config = re.sub(r"^CONFIG_TC=y$", "# CONFIG_TC is not set", config, flags=re.M)
     (source / ".config").write_text(config)
     compiler = f"musl-gcc -idirafter {kernel_headers(world)}"
-    run(world, "busybox", ["make", "-s", f"-j{WORKERS}", f"CC={compiler}", "HOSTCC=gcc"], cwd=source)
+    run(
+        world, "busybox", ["make", "-s", f"-j{WORKERS}", f"CC={compiler}", "HOSTCC=gcc"], cwd=source
+    )
     shutil.copy2(source / "busybox", build / "busybox")
     shutil.rmtree(source)
 
 
 def kernel_headers(world: World) -> Path:
-    """A directory with nothing but the kernel's headers: musl-gcc looks at no others of the host's."""
+    """A directory with nothing but the kernel's headers: musl-gcc looks at no others of the
+    host's."""
     headers = world.path("build", "kernel-headers")
     headers.mkdir(parents=True, exist_ok=True)
     multiarch = Path("/usr/include") / f"{os.uname().machine}-linux-gnu"
@@ -232,7 +315,7 @@ def static_tree(world: World) -> None:
     replace_tree(partial, world.path("trees", "static"))
 
 
-# -- the programs -----------------------------------------------------------------------------------------------
+# -- the programs ------------------------------------------------------------
 
 CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Wno-unused-result", "-pthread"]
 
@@ -246,10 +329,16 @@ def build_programs(world: World) -> None:
     musl = ["musl-gcc", "-idirafter", str(kernel_headers(world))]
     variants = [("", ["gcc"], []), ("-static", ["gcc"], ["-static"]), ("-musl", musl, [])]
     for suffix, compiler, link in variants:
-        run(world, "programs", [*compiler, *CFLAGS, *link, "-o", out / f"torture{suffix}", *torture])
+        run(
+            world, "programs", [*compiler, *CFLAGS, *link, "-o", out / f"torture{suffix}", *torture]
+        )
     for source in sorted(SOURCES.glob("*.c")):
         for suffix, compiler, link in variants:
-            run(world, "programs", [*compiler, *CFLAGS, *link, "-o", out / f"{source.stem}{suffix}", source])
+            run(
+                world,
+                "programs",
+                [*compiler, *CFLAGS, *link, "-o", out / f"{source.stem}{suffix}", source],
+            )
     cache = world.path("build", "go")
     environment = [f"GOCACHE={cache}/cache", f"GOPATH={cache}", "CGO_ENABLED=0", "GO111MODULE=off"]
     for source in sorted(SOURCES.glob("*.go")):
@@ -266,7 +355,7 @@ def install_programs(world: World, tree: Path) -> None:
     target.mkdir(parents=True)
     for program in sorted(world.path("build", "programs").iterdir()):
         shutil.copy2(program, target / program.name)
-    for source in sorted(SOURCES.glob("*.py")):
+    for source in sorted([*SOURCES.glob("*.py"), *SOURCES.glob("*.sh")]):
         shutil.copy2(source, target / source.name)
     work = target / "work"
     work.mkdir()
@@ -274,15 +363,26 @@ def install_programs(world: World, tree: Path) -> None:
 
 
 def user_copy(name: str) -> Callable[[World], None]:
-    """The tree as its ordinary user would have it after unpacking an archive: his own, and without devices."""
+    """The tree as its ordinary user would have it after unpacking an archive: his own, and without
+    devices."""
 
     def make(world: World) -> None:
         source, partial = world.path("trees", name), world.path("guests", f".{name}")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        script = 'set -e; tar -C "$1" --one-file-system --exclude=./dev/* -cf - . | tar -C "$2" -xpf -'
-        run(world, f"guest-{name}", ["bash", "-o", "pipefail", "-c", script, "copy", source, partial])
-        run(world, f"guest-{name}", ["chown", "-hR", f"{world.user.pw_uid}:{world.user.pw_gid}", partial])
+        script = (
+            'set -e; tar -C "$1" --one-file-system --exclude=./dev/* -cf - . | tar -C "$2" -xpf -'
+        )
+        run(
+            world,
+            f"guest-{name}",
+            ["bash", "-o", "pipefail", "-c", script, "copy", source, partial],
+        )
+        run(
+            world,
+            f"guest-{name}",
+            ["chown", "-hR", f"{world.user.pw_uid}:{world.user.pw_gid}", partial],
+        )
         # An owner can always read and remove what is his.
         run(world, f"guest-{name}", ["chmod", "-R", "u+rwX,ug-s", partial])
         replace_tree(partial, world.path("guests", name))
@@ -290,17 +390,23 @@ def user_copy(name: str) -> Callable[[World], None]:
     return make
 
 
-# -- the package cache ------------------------------------------------------------------------------------------
+# -- the package cache ------------------------------------------------------------
 
 
 def package_cache(world: World) -> None:
-    """Downloads what test_packages installs, with everything it depends on, and installs nothing."""
+    """Downloads what test_packages installs, with everything it depends on, and installs
+    nothing."""
     tree, debs = world.path("trees", "bookworm"), world.path("debs")
     apt = world.path("build", "apt")
     shutil.rmtree(apt, ignore_errors=True)
     for name in ("state/lists/partial", "cache/archives/partial"):
         (apt / name).mkdir(parents=True)
-    options = [f"-oDir::Etc={tree}/etc/apt", f"-oDir::State={apt}/state", f"-oDir::Cache={apt}/cache", "-q"]
+    options = [
+        f"-oDir::Etc={tree}/etc/apt",
+        f"-oDir::State={apt}/state",
+        f"-oDir::Cache={apt}/cache",
+        "-q",
+    ]
     options += [f"-oDir::State::status={tree}/var/lib/dpkg/status", "-oAPT::Sandbox::User=root"]
     options += [f"-oDir::Etc::trustedparts={tree}/etc/apt/trusted.gpg.d"]
     run(world, "debs", ["apt-get", *options, "update"])
@@ -312,9 +418,10 @@ def package_cache(world: World) -> None:
     shutil.rmtree(apt)
 
 
-# -- the oracle -------------------------------------------------------------------------------------------------
+# -- the oracle ------------------------------------------------------------
 
-# A private mount namespace gives the tree the host's /proc, /sys and /dev for as long as the program runs.
+# A private mount namespace gives the tree the host's /proc, /sys and /dev for as long as the
+# program runs.
 ORACLE = """
 set -e
 tree=$1; shift
@@ -325,14 +432,25 @@ exec chroot "$@"
 
 def oracle_argv(tree: Path, command: Sequence[str], user: pwd.struct_passwd | None) -> list[str]:
     """The words that run `command` under a real root's chroot, as root or as `user`."""
-    words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", ORACLE, "oracle", str(tree)]
+    words = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        ORACLE,
+        "oracle",
+        str(tree),
+    ]
     if user is not None:
         words += [f"--userspec={user.pw_uid}:{user.pw_gid}", f"--groups={user.pw_gid}"]
     return [*words, str(tree), "env", "-i", "PATH=/usr/bin:/bin", "LC_ALL=C", *command]
 
 
 def transcripts(world: World) -> None:
-    """Records what the torture program prints where nothing interposes; every check must be ok there."""
+    """Records what the torture program prints where nothing interposes; every check must be ok
+    there."""
     directory = world.path("transcripts")
     directory.mkdir(exist_ok=True)
     failed = []
@@ -341,7 +459,11 @@ def transcripts(world: World) -> None:
             command = [f"/{GUEST_DIR}/{program}", f"/{GUEST_DIR}/work", who]
             argv = oracle_argv(world.path("trees", name), command, user)
             done = subprocess.run(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/"
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd="/",
             )
             (directory / f"{name}-{who}.txt").write_bytes(done.stdout)
             lines = done.stdout.decode(errors="replace").splitlines()
@@ -352,18 +474,23 @@ def transcripts(world: World) -> None:
         raise SystemExit("prepare: the oracle itself fails:\n" + "\n".join(failed))
 
 
-# -- the whole --------------------------------------------------------------------------------------------------
+# -- the whole ------------------------------------------------------------
 
 
 def plan() -> list[list[Step]]:
     """The steps in phases; the steps of one phase are independent of each other."""
-    programs = digest([p for p in SOURCES.rglob("*") if p.suffix in (".c", ".h", ".go", ".py")])
+    programs = digest(
+        [p for p in SOURCES.rglob("*") if p.suffix in (".c", ".h", ".go", ".py", ".sh")]
+    )
     me = digest([Path(__file__)])
     names = [name for name, _, _ in DEBIAN_TREES] + ["musl", "static"]
     return [
         [*(debian_tree(*row) for row in DEBIAN_TREES), Step("busybox", "1", build_busybox)],
         [Step("tree-musl", me, musl_tree), Step("tree-static", me, static_tree)],
-        [Step("programs", programs + me, build_programs), Step("debs", " ".join(PACKAGES), package_cache)],
+        [
+            Step("programs", programs + me, build_programs),
+            Step("debs", " ".join(PACKAGES), package_cache),
+        ],
         [Step(f"guest-{name}", programs + me, user_copy(name)) for name in names],
         [Step("transcripts", programs + me, transcripts)],
     ]
@@ -389,7 +516,9 @@ def the_user(name: str | None) -> pwd.struct_passwd:
     try:
         user = pwd.getpwnam(wanted)
     except KeyError:
-        raise SystemExit(f"prepare: {wanted}: no such user\nhint: useradd -m {wanted}, or --user NAME") from None
+        raise SystemExit(
+            f"prepare: {wanted}: no such user\nhint: useradd -m {wanted}, or --user NAME"
+        ) from None
     if user.pw_uid == 0:
         raise SystemExit(f"prepare: {wanted}: is root\nhint: --user NAME of an ordinary user")
     return user
@@ -406,13 +535,19 @@ def needed_tools() -> None:
     }
     packages = [package for tool, package in missing.items() if shutil.which(tool) is None]
     if packages:
-        raise SystemExit(f"prepare: missing programs\nhint: apt-get install -y {' '.join(packages)}")
+        raise SystemExit(
+            f"prepare: missing programs\nhint: apt-get install -y {' '.join(packages)}"
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("directory", nargs="?", default=os.environ.get("UDOCKPY_WORLD", DEFAULT_WORLD))
-    parser.add_argument("--user", help="who the guests belong to (UDOCKPY_TEST_USER, SUDO_USER, peer)")
+    parser.add_argument(
+        "directory", nargs="?", default=os.environ.get("UDOCKPY_WORLD", DEFAULT_WORLD)
+    )
+    parser.add_argument(
+        "--user", help="who the guests belong to (UDOCKPY_TEST_USER, SUDO_USER, peer)"
+    )
     parser.add_argument("--only", nargs="+", metavar="STEP", help="only these steps, by name")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
@@ -428,7 +563,9 @@ def main() -> None:
         steps = [step for step in phase if not arguments.only or step.name in arguments.only]
         with ThreadPoolExecutor(WORKERS) as pool:
             made += list(pool.map(lambda step: perform(world, step), steps))
-    trees = sorted(path.name for path in world.path("guests").iterdir() if not path.name.startswith("."))
+    trees = sorted(
+        path.name for path in world.path("guests").iterdir() if not path.name.startswith(".")
+    )
     summary = {
         "user": world.user.pw_name,
         "uid": world.user.pw_uid,
@@ -437,11 +574,13 @@ def main() -> None:
         "debs": len(list(world.path("debs").glob("*.deb"))),
     }
     world.path("world.json").write_text(json.dumps(summary, indent=2) + "\n")
-    size = subprocess.run(["du", "-sm", str(world.root)], stdout=subprocess.PIPE, text=True).stdout.split()[0]
+    size = subprocess.run(
+        ["du", "-sm", str(world.root)], stdout=subprocess.PIPE, text=True
+    ).stdout.split()[0]
     count = sum(line is not None for line in made)
     print(f"{world.root}: {count} steps made, {len(made) - count} cached, {size} MiB", end=", ")
     print(f"{time.monotonic() - began:.0f} s; guests for {world.user.pw_name}: {' '.join(trees)}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -80,6 +80,10 @@ int helper_main(int argc, char **argv)
 
 	if (!strcmp(verb, "--exit"))
 		return atoi(argv[2]);
+	if (!strcmp(verb, "--raise")) {
+		raise(atoi(argv[2]));
+		return 3;
+	}
 	if (!strcmp(verb, "--count")) {
 		size_t bytes = 0;
 
