@@ -11,7 +11,7 @@
 /* Where the engine's own program lies (LOADER_BASE of engines/Makefile): outside the shadow memory of sanitizers, the
  * kernel's range for PIE programs and Go's arenas. A guest linked into this range is refused. */
 #define LOADER_START 0x5500c0de0000UL
-#define LOADER_END 0x5500c0e00000UL
+#define LOADER_END 0x5500c1000000UL
 
 struct loader_request {
 	int exe_fd;    /* the ELF file, readable */

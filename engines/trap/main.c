@@ -180,8 +180,13 @@ static void change_directory(void)
 	struct where w;
 	long r;
 
-	if (!plan.chdir)
+	/* Without one the caller's own directory stays, if the guest has it. */
+	if (!plan.chdir && (!plan.rootfs || (s && view_path_of_fd(p->view, AT_FDCWD, s->canon, sizeof(s->canon)) >= 0))) {
+		scratch_put(s);
 		return;
+	}
+	if (!plan.chdir)
+		plan.chdir = "/";
 	r = s ? path_resolve_at(p, s, AT_FDCWD, plan.chdir, WANT_FOLLOW | WANT_STRING, &w) : -ENOMEM;
 	if (r >= 0)
 		r = SYS1(chdir, w.name);

@@ -240,7 +240,7 @@ static bool patch_bare(const struct call *c, bool alone)
 		jump_rel32(landing + 2, (unsigned long)p + 2, at);
 		if (!write_site((unsigned long)p, landing, sizeof(landing), alone))
 			return false;
-		jump[1] = (unsigned char)(signed char)d;
+		jump[1] = (unsigned char)(signed char)(d + 2); /* past the leap over it */
 		return write_site(site, jump, sizeof(jump), alone);
 	}
 	return false;

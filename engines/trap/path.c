@@ -282,7 +282,7 @@ long op_getcwd(struct call *c)
 	if (r >= 0) {
 		r = view_unresolve(p->view, s->host, s->link, sizeof(s->link));
 		/* As the kernel says it of a directory outside the root. */
-		if (r == -ENOENT) {
+		if (r < 0) {
 			(void)str_copy(s->link, sizeof(s->link), "(unreachable)");
 			r = str_append(s->link, sizeof(s->link), 13, s->host);
 		}

@@ -63,9 +63,11 @@ void process_before_vfork(void)
 	struct process *p;
 
 	/* Nobody shares the memory at this moment, so copies of earlier children are of no use. */
-	if (!__atomic_load_n(&engine_vm_shared, __ATOMIC_ACQUIRE))
+	if (!__atomic_load_n(&engine_vm_shared, __ATOMIC_ACQUIRE)) {
 		for (unsigned i = 1; i < PROCESSES; i++)
 			__atomic_store_n(&process_taken[i], 0, __ATOMIC_RELEASE);
+		program_before_vfork();
+	}
 	p = process_writable();
 	p->pid = (int)SYS0(getpid);
 	__atomic_add_fetch(&engine_vm_shared, 1, __ATOMIC_ACQ_REL);

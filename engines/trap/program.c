@@ -30,12 +30,20 @@ static struct {
 	size_t extra_size;
 } slots[SLOTS];
 
+/* Called when nobody shares the memory: what vfork children left is free. */
+void program_before_vfork(void)
+{
+	for (int i = 0; i < SLOTS; i++)
+		if (slots[i].in_vfork)
+			__atomic_store_n(&slots[i].taken, 0, __ATOMIC_RELEASE);
+}
+
 static int slot_get(void)
 {
 	bool shared = __atomic_load_n(&engine_vm_shared, __ATOMIC_ACQUIRE);
 
 	for (int i = 0; i < SLOTS; i++) {
-		if (__atomic_exchange_n(&slots[i].taken, 1, __ATOMIC_ACQUIRE) && (shared || !slots[i].in_vfork))
+		if (__atomic_exchange_n(&slots[i].taken, 1, __ATOMIC_ACQUIRE))
 			continue;
 		slots[i].in_vfork = shared;
 		if (slots[i].extra)

@@ -201,6 +201,7 @@ long op_ptrace(struct call *c);
 long op_execve(struct call *c, const struct syscall_row *row);
 long op_vfork(struct call *c, bool wait);
 long program_start(const char *path, char **argv, char **envp);
+void program_before_vfork(void);
 struct resume_state {
 	int exe_fd, interp_fd;
 	unsigned flags;
