@@ -17,6 +17,7 @@ enum dir_kind {
 	DIR_UNKNOWN = 0,
 	DIR_ROOT = 1,	  /* plain beneath the guest's root: (root_fd, path + 1) is right */
 	DIR_IDENTITY = 2, /* plain beneath an identity bind: the path itself is right */
+	DIR_LINKED = 3,	  /* a symlink was on the way: only the walker knows (and is right also when it is gone) */
 };
 
 struct dircache; /* mapped memory; layout private to dircache.c, documented there */

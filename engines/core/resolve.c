@@ -124,10 +124,13 @@ static int prove(const struct view *v, uint64_t generation, char *canon, size_t 
 		ret = view_plain_directory(AT_FDCWD, canon);
 	else
 		ret = view_plain_directory(v->root_fd, canon + 1);
-	if (ret <= 0)
+	if (ret < 0)
 		return ret == -ENOENT && view_leads_to_bind(v, canon, len) ? DIR_UNKNOWN : ret;
-	if (b && !is_plainly_reached(v, b, canon))
+	if (ret == 0 || (b && !is_plainly_reached(v, b, canon))) {
+		if (v->cache)
+			dircache_add(v->cache, generation, view_hash(canon, len) ^ v->salt, DIR_LINKED);
 		return DIR_UNKNOWN;
+	}
 	if (v->cache)
 		remember(v, generation, canon, b ? b->guest_len : 0, kind);
 	return (int)kind;
@@ -231,19 +234,14 @@ static long append_components(char *canon, size_t len, const char *p, const char
 /* The kind of the canonical directory of `len` bytes in `canon`; as prove(). */
 static int kind_of(const struct view *v, uint64_t generation, char *canon, size_t len)
 {
-	uint64_t hash = PATHHASH_ROOT;
 	enum dir_kind kind = DIR_UNKNOWN;
 
 	if (len == 0)
 		return DIR_ROOT;
-	if (v->cache) {
-		for (size_t i = 1, from = 1; i <= len; i++)
-			if (i == len || canon[i] == '/') {
-				hash = pathhash_component(hash, canon + from, i - from);
-				from = i + 1;
-			}
-		kind = dircache_find(v->cache, generation, hash ^ v->salt);
-	}
+	if (v->cache)
+		kind = dircache_find(v->cache, generation, view_hash(canon, len) ^ v->salt);
+	if (kind == DIR_LINKED)
+		return DIR_UNKNOWN;
 	return kind != DIR_UNKNOWN ? (int)kind : prove(v, generation, canon, len);
 }
 
@@ -321,6 +319,8 @@ static int resolve_absolute(const struct view *v, struct scratch *s, const char 
 	} else {
 		if (v->cache)
 			kind = (int)dircache_find(v->cache, generation, parts.parent ^ v->salt);
+		if (kind == DIR_LINKED)
+			return MISS;
 		if (kind == DIR_UNKNOWN) {
 			len = append_components(s->canon, 0, parts.first, parts.last);
 			if (len > 0)
@@ -367,6 +367,8 @@ static int resolve_from_cwd(const struct view *v, const struct here *here, struc
 		if (form == SCAN_OK)
 			kind = (int)dircache_find(v->cache, generation, parts.parent ^ v->salt);
 	}
+	if (start == DIR_LINKED || kind == DIR_LINKED)
+		return MISS;
 	if (start == DIR_UNKNOWN || kind == DIR_UNKNOWN) {
 		len = str_copy(s->canon, PATH_MAX, here->cwd);
 		if (len < 0)

@@ -221,6 +221,18 @@ const struct bind *view_bind_at(const struct view *v, const char *canon, size_t 
 	return NULL;
 }
 
+uint64_t view_hash(const char *canon, size_t len)
+{
+	uint64_t hash = PATHHASH_ROOT;
+
+	for (size_t i = 1, from = 1; i <= len; i++)
+		if (i == len || canon[i] == '/') {
+			hash = pathhash_component(hash, canon + from, i - from);
+			from = i + 1;
+		}
+	return hash;
+}
+
 bool view_leads_to_bind(const struct view *v, const char *canon, size_t len)
 {
 	for (unsigned i = 0; i < v->n_binds; i++) {

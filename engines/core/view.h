@@ -67,7 +67,7 @@ enum want {
 struct where {
 	int fd;
 	const char *name;
-	/* The fast tier did not look whether the final component is a symlink. With WANT_FOLLOW the caller must make
+	/* Nobody looked whether the final component is a symlink. With WANT_FOLLOW the caller must make
 	 * the call in a form that does not follow, and ask again with WANT_WALK when it meets a link. */
 	bool unverified;
 	/* The final component is a /proc magic link that the kernel itself must follow. Else a caller that wants no
@@ -77,7 +77,7 @@ struct where {
 	 * WANT_CREATE asks: then such an answer is a device, pipe or socket, which may be opened for writing but not
 	 * changed, or a file that exists and is only looked at. */
 	bool read_only;
-	/* Canonical guest path in scratch->canon is valid (the walker answered). */
+	/* Canonical guest path in scratch->canon is valid (the walker answered); when unverified, of the link itself. */
 	bool has_canon;
 };
 

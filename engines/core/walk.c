@@ -1,5 +1,5 @@
-/* The readlink walker: what fs/namei.c does, over the guest's root and binds. It knows everything, trusts nothing that
- * was remembered, and is the oracle of the fast tiers.
+/* The readlink walker: what fs/namei.c does, over the guest's root and binds. It knows everything, and is the oracle of
+ * the fast tiers. With a cache it asks and tells that which directories are no symlinks; the oracle has none.
  *
  * It walks one component at a time, and asks with readlink(2) whether it is a symlink. The answer also tells of most
  * errors: a missing name, a parent that is no directory or may not be searched. What the last component is stays for the
@@ -15,6 +15,7 @@
 
 #include <linux/errno.h>
 
+#include "dircache.h"
 #include "str.h"
 
 _Static_assert(offsetof(struct scratch, pending) == PATH_MAX, "side by side with canon");
@@ -34,6 +35,8 @@ struct walk {
 	size_t len;		 /* of s->canon; "" is the guest's root */
 	char *rest;		 /* what is still to walk, up to the end of s->pending */
 	unsigned links;		 /* followed so far */
+	bool from_root;		 /* all of `canon` was walked, not taken from a descriptor's path */
+	uint64_t generation;	 /* of the cache, when the walk began */
 	bool searchable;	 /* `canon` is known to be a directory that may be searched */
 	bool slash;		 /* the path ended in a slash: a directory is demanded */
 };
@@ -78,6 +81,7 @@ static void go_to_root(struct walk *w)
 	w->len = 0;
 	w->s->canon[0] = '\0';
 	w->bind = NULL;
+	w->from_root = true;
 	w->searchable = true;
 }
 
@@ -299,19 +303,42 @@ static int step_magic(struct walk *w, bool last, bool follow, struct where *ret)
 	return len < 0 ? (int)len : MOVED;
 }
 
+/* Whether the cache can tell of directories here. The kernel's own path of a descriptor has no symlinks, which says it
+ * all under the root; a bind's target may be behind one, so beneath a bind the walk must have come that way. */
+static enum dir_kind cache_kind(const struct walk *w)
+{
+	if (!w->v->cache || may_be_proc(w))
+		return DIR_UNKNOWN;
+	if (!w->bind)
+		return DIR_ROOT;
+	return w->bind->identity && w->from_root ? DIR_IDENTITY : DIR_UNKNOWN;
+}
+
 /* `canon` has a component more than it had and is no mount point: when it is a symlink, goes where it leads (MOVED). */
 static int step_link(struct walk *w, size_t parent_len, bool last)
 {
+	enum dir_kind kind = last ? DIR_UNKNOWN : cache_kind(w);
+	uint64_t hash = 0;
 	const char *name;
 	int fd, ret;
 	long len;
 
+	if (kind != DIR_UNKNOWN) {
+		hash = view_hash(w->s->canon, w->len) ^ w->v->salt;
+		if (dircache_find(w->v->cache, w->generation, hash) == kind)
+			return 0;
+	}
 	ret = locate(w, &fd, &name);
 	if (ret < 0)
 		return ret;
 	len = sys_readlinkat(fd, name, w->s->link, PATH_MAX);
-	if (len == -EINVAL)
+	if (len == -EINVAL) {
+		/* Perhaps no directory: then what is beneath it is -ENOTDIR by any way. Only what the host's own path of a
+		 * bind is made of was not looked at, so beneath a bind prove() must have begun. */
+		if (kind == DIR_ROOT)
+			dircache_add(w->v->cache, w->generation, hash, kind);
 		return 0;
+	}
 	if (len == -ENOENT && last)
 		return 0;
 	if (len == -ENOENT && view_leads_to_bind(w->v, w->s->canon, w->len)) {
@@ -377,6 +404,13 @@ static int step(struct walk *w, struct where *ret)
 		if (err)
 			return err;
 	}
+	/* Unless the walker's word was asked for, the caller sees for itself whether the last component is a link. */
+	if (!mounted && last && follow && !w->slash &&
+	    !(w->want & WANT_WALK) && !((w->want & (WANT_WRITE | WANT_CREATE)) && w->v->any_read_only)) {
+		err = finish(w, ret);
+		ret->unverified = err == DONE;
+		return err;
+	}
 	if (!mounted && (follow || !last)) {
 		err = step_link(w, parent_len, last);
 		if (err)
@@ -433,7 +467,9 @@ int view_walk(const struct view *v, const struct here *here, struct scratch *s, 
 	w.rest = s->pending + PATH_MAX - 1 - len;
 	memcpy(w.rest, guest_path, len + 1);
 	go_to_root(&w);
+	w.generation = v->cache ? dircache_generation(v->cache) : 0;
 	if (*w.rest != '/') {
+		w.from_root = false;
 		if (dirfd == AT_FDCWD && here && here->cwd)
 			ret = str_copy(s->canon, PATH_MAX, here->cwd);
 		else

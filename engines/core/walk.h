@@ -14,6 +14,9 @@ const struct bind *view_bind_at(const struct view *v, const char *canon, size_t 
 /* Whether a bind's target lies beneath `canon`. */
 bool view_leads_to_bind(const struct view *v, const char *canon, size_t len);
 
+/* The directory cache's hash of the `len` bytes of a canonical path. */
+uint64_t view_hash(const char *canon, size_t len);
+
 /* Writes the host path of `rel` (relative to the guest's root, no leading slash) in `buf` of PATH_MAX bytes, through
  * /proc/self/fd when it is too long otherwise. Returns its length or -ENAMETOOLONG. */
 long view_root_string(const struct view *v, const char *rel, char *buf);
