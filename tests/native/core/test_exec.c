@@ -611,6 +611,83 @@ static void test_flags(void)
 	ok(flags_of(i) == 0, "notes at an impossible offset");
 }
 
+/* Plans in a view of its own and says how: "-ERRNO" or the words before the arguments, name, and interpreter. */
+static void in_view(const struct view *v, const char *path, const char *expected)
+{
+	int r = exec_plan(v, &here, &scratch, AT_FDCWD, path, 0, &program);
+	char text[TEXT] = "", link[64], interp[PATH_MAX] = "";
+
+	if (r < 0)
+		append_error(text, -r);
+	for (unsigned i = 0; r == 0 && i < program.n_prefix; i++)
+		append(text, "<%s>", program.prefix[i]);
+	append(text, "%s", r == 0 ? program.exe_guest : "");
+	if (r == 0 && program.interp_fd >= 0) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", program.interp_fd);
+		ok(readlink(link, interp, sizeof(interp) - 1) > 0 && strncmp(interp, dir, strlen(dir)) == 0,
+		   "the interpreter is the guest's");
+		append(text, " %s", interp + strlen(dir));
+	}
+	if (strcmp(text, expected) != 0)
+		fprintf(stderr, "# %s: %s\n# expected: %s\n", path, text, expected);
+	ok(strcmp(text, expected) == 0, path);
+	if (r == 0) {
+		close(program.exe_fd);
+		if (program.interp_fd >= 0)
+			close(program.interp_fd);
+	}
+}
+
+/* Programs of a guest: its links and interpreters mean its own files. */
+static void test_guest(void)
+{
+	static const char *const dirs[] = { "root", "root/bin", "root/usr", "root/usr/lib", "bound" };
+	struct view v;
+	struct image *i;
+	char root[96], text[256];
+	int root_fd;
+
+	for (size_t n = 0; n < sizeof(dirs) / sizeof(dirs[0]); n++)
+		SYS3(mkdirat, AT_FDCWD, in_dir(dirs[n]), 0755);
+	put("root/usr/lib/ld", new_image(), sizeof(*i), 0755);
+	put("bound/ld", new_image(), sizeof(*i), 0755);
+	SYS3(symlinkat, "/usr/lib", AT_FDCWD, in_dir("root/lib"));
+	SYS3(symlinkat, "/bin/prog", AT_FDCWD, in_dir("root/bin/link"));
+	SYS3(symlinkat, "../../../../../../bin/prog", AT_FDCWD, in_dir("root/bin/dots"));
+	SYS3(symlinkat, show, AT_FDCWD, in_dir("root/bin/out"));
+	SYS3(symlinkat, "/loop", AT_FDCWD, in_dir("root/loop"));
+	i = new_image();
+	set_interp(i, "/lib/ld", 8);
+	put("root/bin/prog", i, sizeof(*i), 0755);
+	set_interp(i, "/mnt/ld", 8);
+	put("root/bin/bound", i, sizeof(*i), 0755);
+	set_interp(i, show, strlen(show) + 1);
+	put("root/bin/host-interp", i, sizeof(*i), 0755);
+	put_text("root/bin/script", "#!/bin/link -x\n", 0755);
+	put_script("root/bin/host-script", "", "\n");
+	snprintf(root, sizeof(root), "%s/root", dir);
+	snprintf(text, sizeof(text), "%s/bound", dir);
+	root_fd = (int)sys_openat(AT_FDCWD, root, O_PATH | O_DIRECTORY, 0);
+	if (!ok(root_fd >= 0 && view_init(&v, root_fd, root, false) == 0 &&
+		view_add_bind(&v, "/mnt", text, false, false) == 0, "a guest's view"))
+		return;
+	in_view(&v, "/bin/prog", "/bin/prog /root/usr/lib/ld");
+	in_view(&v, "/bin/link", "/bin/prog /root/usr/lib/ld");
+	in_view(&v, "/bin/dots", "/bin/prog /root/usr/lib/ld");
+	in_view(&v, "/../bin/../bin/link", "/bin/prog /root/usr/lib/ld");
+	in_view(&v, "/bin/bound", "/bin/bound /bound/ld");
+	in_view(&v, "/mnt/ld", "/mnt/ld");
+	in_view(&v, "/bin/script", "</bin/link><-x></bin/script>/bin/prog /root/usr/lib/ld");
+	in_view(&v, show, "-2");
+	in_view(&v, "/bin/out", "-2");
+	in_view(&v, "/bin/host-interp", "-2");
+	in_view(&v, "/bin/host-script", "-2");
+	in_view(&v, "/loop", "-40");
+	in_view(&v, "/bin", "-13");
+	in_view(&v, "/bin/prog/", "-20");
+	close(root_fd);
+}
+
 static long count_descriptors(void)
 {
 	long n = 0;
@@ -649,6 +726,7 @@ int main(int argc, char **argv)
 	test_elf_headers();
 	test_other_machines();
 	test_flags();
+	test_guest();
 	ok(count_descriptors() == descriptors, "no descriptor is left open");
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	ok(chdir("/") == 0 && system(command) == 0, "the test's directory is removed");
