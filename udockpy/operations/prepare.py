@@ -51,6 +51,7 @@ def prepare(
 def launchable(home: Home, config: Config, target: Target, plan: Plan) -> Prepared:
     """Chooses the engine of a plan."""
     binds.check_sources(plan.binds)
+    _make_fakedb(plan.fakedb)
     choice = select(plan, host.gather(home), guest.program(plan), config.engine)
     return Prepared(target, plan, choice, choice.engine.launch(plan))
 
@@ -86,6 +87,15 @@ def _place(
         shell="" if options.command else guest.find_shell(rootfs, wanted),
         read_only=target.kind == targets.IMAGE,
     )
+
+
+def _make_fakedb(path: str) -> None:
+    """Makes a database that is not there yet: a helper in a namespace only gets it as a descriptor."""
+    if path and not os.path.exists(path):
+        from udockpy.layer.fakedb import Fakedb
+
+        with Fakedb(path, create=True):
+            pass
 
 
 def _merged(folder: str, accounts: Accounts, person: Caller) -> tuple[Bind, ...]:
