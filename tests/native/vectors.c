@@ -235,13 +235,14 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 {
 	(void)st;
 	(void)type;
-	(void)ftw;
-	return remove(path);
+	/* From its own directory, for the whole path may be too long. */
+	return remove(path[ftw->base] ? path + ftw->base : path);
 }
 
 void vectors_remove(struct vectors *t)
 {
-	(void)nftw(t->tmp, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	if (nftw(t->tmp, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT | FTW_CHDIR) < 0)
+		perror(t->tmp);
 	for (size_t i = 0; i < t->n_vectors; i++) {
 		free(t->vectors[i].name);
 		free(t->vectors[i].cwd);
