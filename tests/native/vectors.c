@@ -2,9 +2,9 @@
 #define _GNU_SOURCE
 #include "vectors.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -231,18 +231,25 @@ void vectors_load(struct vectors *t, const char *tsv)
 	fclose(f);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+/* Removes `name` in `dirfd` and what is in it; by descriptors, for whole paths may be too long. */
+static void remove_at(int dirfd, const char *name)
 {
-	(void)st;
-	(void)type;
-	/* From its own directory, for the whole path may be too long. */
-	return remove(path[ftw->base] ? path + ftw->base : path);
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			remove_at(fd, entry->d_name);
+	if (dir)
+		closedir(dir);
+	if (unlinkat(dirfd, name, dir ? AT_REMOVEDIR : 0) < 0)
+		perror(name);
 }
 
 void vectors_remove(struct vectors *t)
 {
-	if (nftw(t->tmp, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT | FTW_CHDIR) < 0)
-		perror(t->tmp);
+	remove_at(AT_FDCWD, t->tmp);
 	for (size_t i = 0; i < t->n_vectors; i++) {
 		free(t->vectors[i].name);
 		free(t->vectors[i].cwd);
