@@ -1,8 +1,9 @@
-"""Programs started by the loader and by the kernel see the same: arguments, auxiliary vector, /proc."""
+"""Started by the loader or by the kernel, a program sees the same arguments, auxv and /proc."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,11 @@ import pytest
 
 HERE = Path(__file__).resolve().parent / "loader"
 MACHINE = os.uname().machine
-LOADER_START = 0x5500C0DE0000
+HEADER = HERE.parents[2] / "engines/loader/loader.h"
+LOADER_START, LOADER_END = (
+    int(number, 16)
+    for number in re.findall(r"#define LOADER_(?:START|END) (0x[0-9a-f]+)", HEADER.read_text())
+)
 AT_MINSIGSTKSZ = 51
 
 pytestmark = pytest.mark.skipif(MACHINE != "x86_64", reason="the loader is tested on x86_64")
@@ -277,7 +282,7 @@ def test_go_program(work: Path, load: Path) -> None:
 
 def test_fixed_address_that_is_the_loaders_is_refused(work: Path, load: Path) -> None:
     need("cc")
-    for start in (LOADER_START - 0x1000, LOADER_START, LOADER_START + 0x1F000):
+    for start in (LOADER_START - 0x1000, LOADER_START, LOADER_END - 0x1000):
         program = work / f"at-{start:x}"
         compile_or_fail(
             *("cc", "-nostdlib", "-static", f"-Wl,-Ttext-segment={start:#x}"),
@@ -291,7 +296,7 @@ def test_fixed_address_that_is_the_loaders_is_refused(work: Path, load: Path) ->
 
 def test_unusual_fixed_addresses(work: Path, load: Path) -> None:
     need("cc")
-    for start in (0x10000, 0x555555554000, LOADER_START - 0x100000, LOADER_START + 0x20000):
+    for start in (0x10000, 0x555555554000, LOADER_START - 0x100000, LOADER_END):
         program = work / f"at-{start:x}"
         compile_or_fail(
             *("cc", "-nostdlib", "-static", f"-Wl,-Ttext-segment={start:#x}"),
