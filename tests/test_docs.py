@@ -56,19 +56,9 @@ COMMANDS = list(commands())
 def test_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     if importlib.util.find_spec("myst_parser") is None:
         pytest.skip("sphinx and myst-parser: not installed (pip install sphinx myst-parser)")
-    command = [
-        sys.executable,
-        "-m",
-        "sphinx",
-        "-W",
-        "--keep-going",
-        "-n",
-        "-q",
-        "-d",
-        tmp_path / "trees",
-    ]
+    words = ["-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-d", f"{tmp_path}/trees"]
     result = subprocess.run(
-        [*command, TREE / "docs", tmp_path / "html"],
+        [sys.executable, *words, f"{TREE}/docs", f"{tmp_path}/html"],
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -108,7 +98,7 @@ def test_command_is_one_that_exists(block: Block, command: str) -> None:
             assert re.search(rf"^{variable.split('=')[0]} \?=", makefile, re.MULTILINE), block
     else:
         known = {".", "make", "pip", "pytest", "python3"}
-        assert Path(words[0]).name in known, f"{block}: what is {words[0]}?"
+        assert words[0] in known or Path(words[0]).name in known, f"{block}: what is {words[0]}?"
 
 
 def check_udockpy(words: list[str]) -> None:
