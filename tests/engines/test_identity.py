@@ -61,9 +61,9 @@ def test_owners_and_modes_survive_the_run(engine: Product, sandbox: Path) -> Non
     for path in (sandbox / "t").iterdir():
         about = path.lstat()
         assert about.st_uid == os.getuid()
-        if not stat.S_ISLNK(about.st_mode):
+        assert stat.S_ISLNK(about.st_mode) or not about.st_mode & 0o6000
+        if path.name in ("file", "dir", "none"):
             assert about.st_mode & 0o600 == 0o600
-            assert not about.st_mode & 0o6000
 
 
 def test_dropping_rights(engine: Product, sandbox: Path) -> None:
@@ -115,9 +115,9 @@ def test_another_user_has_no_more_rights_than_his_own(engine: Product, sandbox: 
 def test_read_only_root_filesystem(engine: Product, sandbox: Path) -> None:
     for options in (["--read-only"], ["--read-only", "--root"]):
         done = engine.shell(
-            sandbox, "echo x >/new; mkdir /d; rm /etc/passwd; echo alive", options=options
+            sandbox, "echo x >/new; mkdir /d; rm /etc/os-release; echo alive", options=options
         )
         assert done.stdout == b"alive\n", text(done)
         assert done.stderr.count(b"Read-only file system") == 3, text(done)
-    assert (sandbox / "etc" / "passwd").exists()
+    assert (sandbox / "etc" / "os-release").exists()
     assert not (sandbox / "new").exists()

@@ -411,11 +411,11 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	read_by_every_path();
-	write_by_every_call();
-	foreign_entries();
-	privileged_calls();
 	sockets();
 	races();
+	foreign_entries();
+	privileged_calls();
+	write_by_every_call();
 	read_by_every_path();
 	printf("tried %d\n", tried);
 	return 0;
