@@ -29,6 +29,7 @@ class Udockpy:
 
     def __call__(self, *words: str | Path, **how: Any) -> subprocess.CompletedProcess[bytes]:
         how.setdefault("stdin", None if "input" in how else subprocess.DEVNULL)
+        how.setdefault("timeout", 60)
         if how["stdin"] is None:
             del how["stdin"]
         return subprocess.run(
@@ -36,7 +37,6 @@ class Udockpy:
             cwd=self.cwd,
             env=self.environ,
             capture_output=True,
-            timeout=60,
             check=False,
             **how,
         )

@@ -40,6 +40,9 @@ class Userns:
                 reason=reason,
                 remedy=f"use a guest made for {host.machine}, or install qemu-user",
             )
+        if plan.rootfs == "/":
+            reason = "it cannot give a guest the host's own root directory"
+            return Support(works=False, reason=reason, remedy="use trap")
         if not needs_identity_helper(plan):
             return YES
         if not host.trap.works:

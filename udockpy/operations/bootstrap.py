@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from udockpy import config as configs
 from udockpy import home as homes
-from udockpy.container import caller, environment
+from udockpy.container import environment
 from udockpy.container.plan import Bind, Identity, Plan
 from udockpy.engines.execute import execute_and_wait
 from udockpy.errors import BusyError, Error
@@ -72,16 +72,11 @@ def _fill(
 ) -> None:
     program = process.find_program("debootstrap", package="debootstrap")
     config = configs.load(homes.config_file(environ), environ, {"engine": options.engine})
-    host_environ = caller.gather(environ).environ
     plan = Plan(
         rootfs="/",
         command=(program, *arguments),
         identity=Identity(0, 0, (0,), pretend=True),
-        environment=tuple(
-            environment.of_pretended(
-                host_environ, path=configs.GUEST_PATH, home="/root", name="root"
-            ).items()
-        ),
+        environment=tuple(_environment(environ).items()),
         binds=tuple(_kernel_binds(scratch)),
         fakedb=os.path.join(state, "fakedb"),
         cache=cache_file(home, "/"),
@@ -92,7 +87,25 @@ def _fill(
         process.say(prepared.choice.describe())
     status = execute_and_wait(prepared.launch)
     if status:
+        for line in _last_lines(os.path.join(scratch, "debootstrap/debootstrap.log")):
+            process.say(line)
         raise Error("cannot bootstrap", options.sandbox, f"debootstrap failed with status {status}")
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    base = environment.of_pretended(environ, path=configs.GUEST_PATH, home="/root", name="root")
+    # Where debootstrap finds signs of docker it replaces the new system's /proc, which is bound.
+    # What it does in an lxc container is what it would do on a machine of its own.
+    return {**base, "container": "lxc"}
+
+
+def _last_lines(log: str) -> list[str]:
+    """The end of debootstrap's log, which goes with the unfinished sandbox."""
+    try:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            return [line.rstrip() for line in file.readlines()[-15:]]
+    except OSError:
+        return []
 
 
 def _arguments(options: Bootstrap, scratch: str) -> list[str]:

@@ -90,7 +90,7 @@ def _place(
 
 
 def _make_fakedb(path: str) -> None:
-    """Makes a database that is not there yet: a helper in a namespace only gets it as a descriptor."""
+    """Makes a database that is not there yet: in a namespace only its descriptor is left."""
     if path and not os.path.exists(path):
         from udockpy.layer.fakedb import Fakedb
 

@@ -81,6 +81,10 @@ def test_pretence_under_userns_needs_filters_or_subuids() -> None:
     assert select(USER, host, NATIVE, "auto").name == "userns"
 
 
+def test_the_hosts_own_root_needs_translation() -> None:
+    assert select(ROOT._replace(rootfs="/"), HOST, NATIVE, "auto").name == "trap"
+
+
 def test_namespaces_need_userns() -> None:
     plan = USER._replace(namespaces=("pid", "net"))
     assert select(plan, HOST, NATIVE, "auto").name == "userns"
