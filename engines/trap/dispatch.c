@@ -104,6 +104,7 @@ long dispatch(struct call *c)
 	case OP_SIGACTION: return op_sigaction(c);
 	case OP_SIGPROCMASK: return op_sigprocmask(c);
 	case OP_SIGRETURN: return op_sigreturn(c);
+	case OP_SIGPENDING: return op_sigpending(c);
 	case OP_SIGSUSPEND: return op_sigsuspend(c);
 	case OP_PPOLL: return op_wait_mask(c, 3);
 	case OP_EPOLL_PWAIT: return op_wait_mask(c, 4);

@@ -9,6 +9,8 @@
 /* rt_sigprocmask(2) copies the new set in before it looks at `how`: EFAULT when it cannot, EINVAL when it can. */
 static bool page_readable(unsigned long address)
 {
+	if (address < PAGE)
+		return false; /* a null set would be no set at all */
 	return arch_syscall4(__NR_rt_sigprocmask, 99, (long)(address & ~7ul), 0, 8) != -EFAULT;
 }
 

@@ -167,6 +167,36 @@ long op_identity(struct call *c, const struct syscall_row *row)
 	return set_id(c, &process_writable()->creds);
 }
 
+/* A filter is checked as far as its caller can tell, and not installed: it would judge the engine's own calls. */
+static long set_seccomp(bool strict, bool filter, const void *address)
+{
+	struct process *p = process_writable();
+	struct {
+		uint16_t len;
+		void *filter;
+	} program;
+
+	if (!strict && !filter)
+		return -EINVAL;
+	if (strict) {
+		if (p->seccomp == SECCOMP_MODE_FILTER)
+			return -EINVAL;
+		p->seccomp = SECCOMP_MODE_STRICT;
+		return 0;
+	}
+	if (!guest_readable(address, sizeof(program)))
+		return -EFAULT;
+	memcpy(&program, address, sizeof(program));
+	if (!program.len || program.len > 4096)
+		return -EINVAL;
+	if (!p->creds.no_new_privs && !creds_capable(&p->creds, CAP_SYS_ADMIN_NR))
+		return -EACCES;
+	if (!guest_readable(program.filter, program.len * 8ul))
+		return -EFAULT;
+	p->seccomp = SECCOMP_MODE_FILTER;
+	return 0;
+}
+
 long op_prctl(struct call *c)
 {
 	const unsigned long *a = c->arg;
@@ -175,9 +205,9 @@ long op_prctl(struct call *c)
 
 	switch (a[0]) {
 	case PR_SET_SECCOMP:
-		return a[1] == SECCOMP_MODE_STRICT || a[1] == SECCOMP_MODE_FILTER ? 0 : -EINVAL;
+		return set_seccomp(a[1] == SECCOMP_MODE_STRICT, a[1] == SECCOMP_MODE_FILTER, (void *)a[2]);
 	case PR_GET_SECCOMP:
-		return 0;
+		return process_current()->seccomp;
 	case PR_SET_SYSCALL_USER_DISPATCH:
 		return -EINVAL; /* it would take our signal */
 	case PR_SET_MM:
@@ -201,28 +231,13 @@ long op_prctl(struct call *c)
 
 long op_seccomp(struct call *c)
 {
-	const struct process *p = process_current();
-	struct {
-		uint16_t len;
-		void *filter;
-	} program;
-
 	switch (c->arg[0]) {
 	case SECCOMP_SET_MODE_STRICT:
-		return c->arg[1] || c->arg[2] ? -EINVAL : 0;
+		return c->arg[1] || c->arg[2] ? -EINVAL : set_seccomp(true, false, NULL);
 	case SECCOMP_SET_MODE_FILTER:
 		if (c->arg[1] & ~0x3ful)
 			return -EINVAL;
-		if (!guest_readable((void *)c->arg[2], sizeof(program)))
-			return -EFAULT;
-		memcpy(&program, (void *)c->arg[2], sizeof(program));
-		if (!program.len || program.len > 4096)
-			return -EINVAL;
-		if (!guest_readable(program.filter, program.len * 8ul))
-			return -EFAULT;
-		if (!p->creds.no_new_privs && !creds_capable(&p->creds, CAP_SYS_ADMIN_NR))
-			return -EACCES;
-		return c->arg[1] & SECCOMP_FILTER_FLAG_NEW_LISTENER ? -EBUSY : 0;
+		return c->arg[1] & SECCOMP_FILTER_FLAG_NEW_LISTENER ? -EBUSY : set_seccomp(false, true, (void *)c->arg[2]);
 	default:
 		return SYS3(seccomp, c->arg[0], c->arg[1], c->arg[2]);
 	}

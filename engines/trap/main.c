@@ -292,6 +292,7 @@ static _Noreturn void resume(char **envp)
 	restore_root(state.root_fd);
 	set_up_view(state.root_fd);
 	p->umask = state.umask;
+	p->seccomp = state.seccomp;
 	p->sigsys_action.handler = state.sigsys_ignored ? (void *)1 : NULL;
 	if (state.sigsys_blocked)
 		sigsys_block(true);

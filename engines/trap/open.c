@@ -48,7 +48,8 @@ static long open_unlinked(const struct where *w, unsigned long flags, uint32_t m
 
 static long open_where(const struct where *w, unsigned long flags, uint32_t mode)
 {
-	if (w->unverified)
+	/* No link may have come into the way since the path was looked at: the kernel says ELOOP then. */
+	if (!w->magic && (w->unverified || w->fd == engine.root_fd))
 		return open_unlinked(w, flags, mode);
 	return sys_openat(w->fd, w->name, (int)flags, mode);
 }
@@ -74,7 +75,8 @@ static long open_creating(const struct process *p, const struct where *w, unsign
 		r = open_where(w, flags, real_mode);
 	}
 	if (r >= 0)
-		owner_created(p, (int)r, "", AT_EMPTY_PATH, mode & 07777 & ~p->umask, real_mode);
+		owner_created(p, (int)r, "", AT_EMPTY_PATH, mode & 07777 & ~p->umask, real_mode,
+			      tmpfile ? GID_UNCHANGED : owner_parent_gid(w->fd, w->name), false);
 	return r;
 }
 
@@ -139,31 +141,18 @@ static bool in_scratch(const struct scratch *s, const char *name)
 	return name >= (const char *)s && name < (const char *)(s + 1);
 }
 
-static long open_request(const struct process *p, const struct open_request *q)
+/* One try. *ret_again says that a link was met which the walker must look at. */
+static long open_once(const struct process *p, const struct open_request *q, unsigned want, bool *ret_again)
 {
-	unsigned want = open_want(q->flags);
 	struct scratch *s = scratch_get();
-	struct here here;
+	struct here here = process_here(p, q->path[0] != '/');
 	struct where w;
 	bool held = true;
 	long r;
 
 	if (!s)
 		return -ENOMEM;
-	if (q->dirfd == engine.root_fd && q->path[0] != '/' && engine.root_fd >= 0) {
-		r = -EBADF;
-		goto out;
-	}
-	here = process_here(p, q->path[0] != '/');
-	if (q->path[0] != '/' || str_has_prefix(q->path, "/proc", 5))
-		here.pid = (int)SYS0(getpid);
 	r = view_resolve(p->view, &here, s, q->dirfd, q->path, want, &w);
-	if (r >= 0) {
-		r = open_resolved(p, s, &w, q->flags, q->mode);
-		if (!w.unverified || !met_link(r, q->flags))
-			goto out;
-		r = view_resolve(p->view, &here, s, q->dirfd, q->path, want | WANT_WALK, &w);
-	}
 	if (r >= 0) {
 		if (in_scratch(s, w.name) && !str_has_prefix(w.name, "/proc/", 6)) {
 			KEEP_NAME(w);
@@ -171,10 +160,29 @@ static long open_request(const struct process *p, const struct open_request *q)
 			held = false;
 		}
 		r = open_resolved(p, s, &w, q->flags, q->mode);
+		*ret_again = !w.magic && met_link(r, q->flags) && (w.unverified || w.fd == engine.root_fd);
 	}
-out:
 	if (held)
 		scratch_put(s);
+	return r;
+}
+
+static long open_request(const struct process *p, const struct open_request *q)
+{
+	unsigned want = open_want(q->flags);
+	bool again = false;
+	long r;
+
+	if (q->dirfd == engine.root_fd && q->path[0] != '/' && engine.root_fd >= 0)
+		return -EBADF;
+	r = open_once(p, q, want, &again);
+	/* A link at the end is the walker's business; one in the middle came since the path was looked at. */
+	for (unsigned tries = 0; again && tries < 16; tries++) {
+		again = false;
+		r = open_once(p, q, want | WANT_WALK, &again);
+		if (!(want & WANT_FOLLOW) && tries)
+			break;
+	}
 	return r;
 }
 
@@ -219,6 +227,10 @@ long op_openat2(struct call *c)
 	if ((int)c->arg[0] == engine.root_fd)
 		return -EBADF;
 	/* Confined to its directory the kernel cannot leave it, whatever links it meets. */
+	/* No descriptor has this number: what the kernel says before it looks at the path is about `how` alone. */
+	r = SYS4(openat2, -1, "x", c->arg[2], c->arg[3]);
+	if (r != -EBADF)
+		return r;
 	if (how.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
 		return SYS4(openat2, c->arg[0], c->arg[1], c->arg[2], c->arg[3]);
 	if (!(how.resolve & RESOLVE_NO_SYMLINKS) && how.flags <= 0xffffffff && !how.resolve && how.mode <= 07777) {
@@ -231,6 +243,8 @@ long op_openat2(struct call *c)
 		return -ENOMEM;
 	r = path_resolve_at(p, s, (int)c->arg[0], (char *)c->arg[1],
 			    open_want(how.flags) & (how.resolve & RESOLVE_NO_SYMLINKS ? ~(unsigned)WANT_FOLLOW : ~0u), &w);
+	if (r >= 0 && w.magic && (how.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)))
+		r = -ELOOP;
 	if (r >= 0)
 		r = SYS4(openat2, w.fd, w.name, &how, sizeof(how));
 	scratch_put(s);

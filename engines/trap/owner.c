@@ -46,14 +46,21 @@ bool owner_record(int dirfd, const char *name, int flags, struct fakedb_key *ret
 
 /* Remembers a file that was just made: `mode` is what it pretends (after the umask), `real_mode` what was asked of the
  * kernel (before it). */
-void owner_created(const struct process *p, int dirfd, const char *name, int flags, uint32_t mode, uint32_t real_mode)
+void owner_created(const struct process *p, int dirfd, const char *name, int flags, uint32_t mode, uint32_t real_mode,
+		   uint32_t parent_gid, bool directory)
 {
 	struct fakedb_record record = { .uid = p->creds.fsuid, .gid = p->creds.fsgid, .mode = mode & 07777 }, old;
 	struct fakedb_key key;
 
+	if (parent_gid != GID_UNCHANGED) {
+		record.gid = parent_gid;
+		if (directory)
+			record.mode |= 02000;
+	}
+
 	if (record.uid || record.gid)
 		record.has |= FAKEDB_OWNER;
-	if ((mode & 07777) != (real_mode & 07777 & ~(p->umask & 077)))
+	if ((record.mode & 07777) != (real_mode & 07777 & ~(p->umask & 077)))
 		record.has |= FAKEDB_MODE;
 	if (!record.has)
 		return;
@@ -62,24 +69,50 @@ void owner_created(const struct process *p, int dirfd, const char *name, int fla
 		(void)fakedb_update(&engine.db, &key, &record);
 }
 
+/* The group that a set-group-id directory gives to what is made in it, or GID_UNCHANGED. `name` is that of the new file. */
+uint32_t owner_parent_gid(int dirfd, const char *name)
+{
+	const char *last = name + strlen(name);
+	struct fakedb_record record;
+	struct fakedb_key key;
+	char parent[512];
+	size_t n;
+
+	while (last > name && last[-1] == '/')
+		last--;
+	while (last > name && last[-1] != '/')
+		last--;
+	n = (size_t)(last - name);
+	if (n + 2 > sizeof(parent))
+		return GID_UNCHANGED;
+	memcpy(parent, name, n);
+	if (!n)
+		parent[n++] = '.';
+	parent[n] = '\0';
+	if (!owner_record(dirfd, parent, 0, &key, &record) || !(record.mode & 02000))
+		return GID_UNCHANGED;
+	return record.gid;
+}
+
 long op_mkdir(struct call *c, const struct syscall_row *row)
 {
 	const struct process *p = process_current();
 	const struct path_arg *arg = &row->path[0];
 	uint32_t mode = (uint32_t)c->arg[arg->path + 1] & 01777, real_mode = mode;
 	struct scratch *s = scratch_get();
+	struct pin pin = { -1 };
 	struct where w;
-	long r = s ? path_resolve(p, s, c, arg, 0, &w) : -ENOMEM;
+	long r = s ? path_resolve_pinned(p, s, c, arg, WANT_CREATE, &w, &pin) : -ENOMEM;
 
-	if (r == -EBUSY)
-		r = -EEXIST; /* the name of a mount point */
 	if (r >= 0) {
 		if (engine.pretend)
 			real_mode = (mode & 0777) | 0700;
 		r = SYS3(mkdirat, w.fd, w.name, real_mode);
 		if (r >= 0 && engine.pretend)
-			owner_created(p, w.fd, w.name, AT_SYMLINK_NOFOLLOW, mode & ~p->umask, real_mode);
+			owner_created(p, w.fd, w.name, AT_SYMLINK_NOFOLLOW, mode & ~p->umask, real_mode,
+				      owner_parent_gid(w.fd, w.name), true);
 	}
+	path_unpin(&pin);
 	scratch_put(s);
 	return r;
 }
@@ -129,11 +162,10 @@ long op_mknod(struct call *c, const struct syscall_row *row)
 	const unsigned long *rest = &c->arg[arg->path + 1];
 	uint32_t mode = (uint32_t)rest[0], type = mode & S_IFMT, real_mode = mode;
 	struct scratch *s = scratch_get();
+	struct pin pin = { -1 };
 	struct where w;
-	long r = s ? path_resolve(p, s, c, arg, 0, &w) : -ENOMEM;
+	long r = s ? path_resolve_pinned(p, s, c, arg, WANT_CREATE, &w, &pin) : -ENOMEM;
 
-	if (r == -EBUSY)
-		r = -EEXIST;
 	if (r < 0)
 		goto out;
 	if (engine.pretend && (type == S_IFCHR || type == S_IFBLK)) {
@@ -144,8 +176,10 @@ long op_mknod(struct call *c, const struct syscall_row *row)
 		real_mode = type | (mode & 0777) | 0600;
 	r = SYS4(mknodat, w.fd, w.name, real_mode, rest[1]);
 	if (r >= 0 && engine.pretend)
-		owner_created(p, w.fd, w.name, AT_SYMLINK_NOFOLLOW, mode & 07777 & ~p->umask, real_mode);
+		owner_created(p, w.fd, w.name, AT_SYMLINK_NOFOLLOW, mode & 07777 & ~p->umask, real_mode,
+			      owner_parent_gid(w.fd, w.name), false);
 out:
+	path_unpin(&pin);
 	scratch_put(s);
 	return r;
 }
@@ -154,16 +188,17 @@ long op_symlink(struct call *c, const struct syscall_row *row)
 {
 	const struct process *p = process_current();
 	struct scratch *s = scratch_get();
+	struct pin pin = { -1 };
 	struct where w;
-	long r = s ? path_resolve(p, s, c, &row->path[0], 0, &w) : -ENOMEM;
+	long r = s ? path_resolve_pinned(p, s, c, &row->path[0], WANT_CREATE, &w, &pin) : -ENOMEM;
 
-	if (r == -EBUSY)
-		r = -EEXIST;
 	if (r >= 0) {
 		r = SYS3(symlinkat, c->arg[0], w.fd, w.name);
 		if (r >= 0 && engine.pretend)
-			owner_created(p, w.fd, w.name, AT_SYMLINK_NOFOLLOW, 0777, 0777 & ~p->umask);
+			owner_created(p, w.fd, w.name, AT_SYMLINK_NOFOLLOW, 0777 & ~(p->umask & 077), 0777,
+				      owner_parent_gid(w.fd, w.name), false);
 	}
+	path_unpin(&pin);
 	scratch_put(s);
 	return r;
 }
@@ -214,6 +249,7 @@ long op_chmod(struct call *c, const struct syscall_row *row)
 	const struct path_arg *arg = &row->path[0];
 	uint32_t mode = (uint32_t)c->arg[arg->path + 1];
 	unsigned long flags = arg->rule == RULE_NOFOLLOW_IF ? c->arg[arg->flag] : 0;
+	struct pin pin = { -1 };
 	struct scratch *s;
 	struct where w;
 	long r;
@@ -221,7 +257,7 @@ long op_chmod(struct call *c, const struct syscall_row *row)
 	if (flags & ~(unsigned long)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
 	s = scratch_get();
-	r = s ? path_resolve(p, s, c, arg, WANT_WRITE, &w) : -ENOMEM;
+	r = s ? path_resolve_pinned(p, s, c, arg, WANT_WRITE, &w, &pin) : -ENOMEM;
 	if (r >= 0) {
 		bool empty = (flags & AT_EMPTY_PATH) && !w.name[0];
 		int at = empty ? AT_EMPTY_PATH : w.magic ? 0 : AT_SYMLINK_NOFOLLOW;
@@ -233,6 +269,7 @@ long op_chmod(struct call *c, const struct syscall_row *row)
 		else
 			r = SYS3(fchmodat, w.fd, w.name, mode);
 	}
+	path_unpin(&pin);
 	scratch_put(s);
 	return r;
 }
@@ -295,6 +332,7 @@ long op_chown(struct call *c, const struct syscall_row *row)
 	const struct path_arg *arg = &row->path[0];
 	const unsigned long *rest = &c->arg[arg->path + 1];
 	unsigned long flags = arg->rule == RULE_NOFOLLOW_IF ? c->arg[arg->flag] : 0;
+	struct pin pin = { -1 };
 	struct scratch *s;
 	struct where w;
 	long r;
@@ -302,7 +340,7 @@ long op_chown(struct call *c, const struct syscall_row *row)
 	if (flags & ~(unsigned long)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
 	s = scratch_get();
-	r = s ? path_resolve(p, s, c, arg, WANT_WRITE, &w) : -ENOMEM;
+	r = s ? path_resolve_pinned(p, s, c, arg, WANT_WRITE, &w, &pin) : -ENOMEM;
 	if (r >= 0) {
 		bool empty = (flags & AT_EMPTY_PATH) && !w.name[0];
 		int at = empty ? AT_EMPTY_PATH : w.magic ? 0 : AT_SYMLINK_NOFOLLOW;
@@ -312,6 +350,7 @@ long op_chown(struct call *c, const struct syscall_row *row)
 		else
 			r = SYS5(fchownat, w.fd, w.name, rest[0], rest[1], at);
 	}
+	path_unpin(&pin);
 	scratch_put(s);
 	return r;
 }

@@ -5,16 +5,6 @@
 
 #include "trap.h"
 
-static struct here here_for(const struct process *p, const char *path)
-{
-	struct here here = process_here(p, path[0] != '/');
-
-	/* Only links of procfs ask who we are. */
-	if (path[0] != '/' ? (!here.cwd || str_has_prefix(here.cwd, "/proc", 5)) : str_has_prefix(path, "/proc", 5))
-		here.pid = (int)SYS0(getpid);
-	return here;
-}
-
 int path_resolve_at(const struct process *p, struct scratch *s, int dirfd, const char *path, unsigned want,
 		    struct where *ret_where)
 {
@@ -24,7 +14,7 @@ int path_resolve_at(const struct process *p, struct scratch *s, int dirfd, const
 
 	if (dirfd == engine.root_fd && path[0] != '/' && engine.root_fd >= 0)
 		return -EBADF;
-	here = here_for(p, path);
+	here = process_here(p, path[0] != '/');
 	r = view_resolve(p->view, &here, s, dirfd, path, want, ret_where);
 	if (r < 0 || !ret_where->unverified)
 		return r;
@@ -87,10 +77,65 @@ int path_resolve(const struct process *p, struct scratch *s, const struct call *
 	return path_resolve_at(p, s, dirfd, path, want | path_want(c, arg), ret_where);
 }
 
+int path_pin(struct where *w, struct pin *ret_pin)
+{
+	const char *last = w->name + strlen(w->name);
+	char parent[512];
+	size_t n;
+	long fd;
+
+	ret_pin->fd = -1;
+	if (w->magic || (w->fd != engine.root_fd && w->fd != AT_FDCWD) || !engine.translate || !engine.has_openat2)
+		return 0;
+	while (last > w->name && last[-1] == '/')
+		last--;
+	while (last > w->name && last[-1] != '/')
+		last--;
+	n = (size_t)(last - w->name);
+	/* A name alone has no directory on its way; one too long for here is made as it stands. */
+	if (n < 2 || n >= sizeof(parent) || str_eq(last, ".") || str_eq(last, ".."))
+		return 0;
+	memcpy(parent, w->name, n);
+	parent[n] = '\0';
+	fd = sys_openat2(w->fd, parent, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS);
+	if (fd == -EPERM || fd == -ENOSYS || fd == -EMFILE || fd == -ENFILE)
+		return 0;
+	if (fd < 0)
+		return (int)fd;
+	ret_pin->fd = (int)fd;
+	w->fd = (int)fd;
+	w->name = last;
+	return 0;
+}
+
+void path_unpin(const struct pin *pin)
+{
+	if (pin->fd >= 0)
+		(void)sys_close(pin->fd);
+}
+
+int path_resolve_pinned(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
+			unsigned want, struct where *ret_where, struct pin *ret_pin)
+{
+	int r = 0;
+
+	ret_pin->fd = -1;
+	for (unsigned tries = 0; tries < 16; tries++) {
+		r = path_resolve(p, s, c, arg, want | (tries ? WANT_WALK : 0), ret_where);
+		if (r < 0)
+			return r;
+		r = path_pin(ret_where, ret_pin);
+		if (r != -ELOOP)
+			return r;
+	}
+	return r;
+}
+
 long op_at(struct call *c, const struct syscall_row *row, unsigned want)
 {
 	const struct process *p = process_current();
 	const struct path_arg *arg = &row->path[0];
+	struct pin pin = { -1 };
 	unsigned long a[6];
 	struct scratch *s;
 	struct where w;
@@ -100,12 +145,13 @@ long op_at(struct call *c, const struct syscall_row *row, unsigned want)
 	/* utimensat and futimesat: no path means the descriptor itself. */
 	if (a[arg->path]) {
 		s = scratch_get();
-		r = s ? path_resolve(p, s, c, arg, want, &w) : -ENOMEM;
+		r = s ? path_resolve_pinned(p, s, c, arg, want, &w, &pin) : -ENOMEM;
 		if (r >= 0) {
 			a[arg->dirfd] = (unsigned long)w.fd;
 			a[arg->path] = (unsigned long)w.name;
 			r = arch_syscall6(c->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
 		}
+		path_unpin(&pin);
 		scratch_put(s);
 		return r;
 	}
@@ -378,14 +424,16 @@ long op_rmdir(struct call *c, const struct syscall_row *row)
 {
 	const struct process *p = process_current();
 	struct scratch *s = scratch_get();
+	struct pin pin = { -1 };
 	struct where w;
-	long r = s ? path_resolve(p, s, c, &row->path[0], 0, &w) : -ENOMEM;
+	long r = s ? path_resolve_pinned(p, s, c, &row->path[0], 0, &w, &pin) : -ENOMEM;
 
 	if (r >= 0) {
 		view_changed(p->view);
 		r = SYS3(unlinkat, w.fd, w.name, AT_REMOVEDIR);
 		view_changed(p->view);
 	}
+	path_unpin(&pin);
 	scratch_put(s);
 	return r;
 }
@@ -394,6 +442,7 @@ long op_unlink(struct call *c, const struct syscall_row *row)
 {
 	const struct process *p = process_current();
 	unsigned long flags = row->path[0].dirfd < 0 ? 0 : c->arg[2];
+	struct pin pin = { -1 };
 	struct scratch *s;
 	struct where w;
 	long r;
@@ -401,9 +450,10 @@ long op_unlink(struct call *c, const struct syscall_row *row)
 	if (flags & AT_REMOVEDIR)
 		return op_rmdir(c, row);
 	s = scratch_get();
-	r = s ? path_resolve(p, s, c, &row->path[0], 0, &w) : -ENOMEM;
+	r = s ? path_resolve_pinned(p, s, c, &row->path[0], 0, &w, &pin) : -ENOMEM;
 	if (r >= 0)
 		r = SYS3(unlinkat, w.fd, w.name, flags);
+	path_unpin(&pin);
 	scratch_put(s);
 	return r;
 }
@@ -413,13 +463,14 @@ long op_rename(struct call *c, const struct syscall_row *row)
 	const struct process *p = process_current();
 	struct scratch *s = scratch_get(), *t = scratch_get();
 	unsigned long flags = row->nr == __NR_renameat2 ? c->arg[4] : 0;
+	struct pin from_pin = { -1 }, to_pin = { -1 };
 	struct where from, to;
 	struct stat st;
 	bool directory;
-	long r = s && t ? path_resolve(p, s, c, &row->path[0], 0, &from) : -ENOMEM;
+	long r = s && t ? path_resolve_pinned(p, s, c, &row->path[0], 0, &from, &from_pin) : -ENOMEM;
 
 	if (r >= 0)
-		r = path_resolve(p, t, c, &row->path[1], 0, &to);
+		r = path_resolve_pinned(p, t, c, &row->path[1], 0, &to, &to_pin);
 	if (r >= 0) {
 		/* What the cache knows of directories changes only with a directory; RENAME_EXCHANGE swaps two. */
 		directory = p->view->cache &&
@@ -434,6 +485,8 @@ long op_rename(struct call *c, const struct syscall_row *row)
 		if (directory)
 			view_changed(p->view);
 	}
+	path_unpin(&from_pin);
+	path_unpin(&to_pin);
 	if (t)
 		scratch_put(t);
 	if (s)
@@ -447,6 +500,7 @@ long op_link(struct call *c, const struct syscall_row *row)
 	struct scratch *s = scratch_get(), *t = scratch_get();
 	unsigned long flags = row->path[0].dirfd < 0 ? 0 : c->arg[4];
 	char self[40] = "/proc/self/fd/";
+	struct pin from_pin = { -1 }, to_pin = { -1 };
 	struct where from, to;
 	long r = -ENOMEM;
 
@@ -468,14 +522,16 @@ long op_link(struct call *c, const struct syscall_row *row)
 		self[14 + str_from_u64(self + 14, c->arg[0])] = '\0';
 		from = (struct where){ .fd = AT_FDCWD, .name = self, .magic = true };
 	} else {
-		r = path_resolve(p, s, c, &row->path[0], 0, &from);
+		r = path_resolve_pinned(p, s, c, &row->path[0], 0, &from, &from_pin);
 		if (r < 0)
 			goto out;
 	}
-	r = path_resolve(p, t, c, &row->path[1], 0, &to);
+	r = path_resolve_pinned(p, t, c, &row->path[1], WANT_CREATE, &to, &to_pin);
 	if (r >= 0)
 		r = SYS5(linkat, from.fd, from.name, to.fd, to.name, from.magic ? AT_SYMLINK_FOLLOW : 0);
 out:
+	path_unpin(&from_pin);
+	path_unpin(&to_pin);
 	if (t)
 		scratch_put(t);
 	if (s)

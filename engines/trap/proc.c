@@ -27,7 +27,7 @@ static enum kind classify(const char *name, int *ret_pid)
 	*ret_pid = (int)pid;
 	if (str_eq(last, "maps") || str_eq(last, "smaps") || str_eq(last, "numa_maps"))
 		return KIND_MAPS;
-	if (engine.pretend && str_eq(last, "status"))
+	if (str_eq(last, "status") && (engine.pretend || sigsys_blocked()))
 		return KIND_STATUS;
 	return KIND_NONE;
 }
@@ -94,7 +94,19 @@ static void write_status_line(const struct process *p, struct scratch *s, int ou
 	const struct creds *c = &p->creds;
 	char *d = s->link;
 
-	if (str_has_prefix(line, "Uid:", 4)) {
+	if (str_has_prefix(line, "SigBlk:", 7) && sigsys_blocked()) {
+		uint64_t mask = SIGSYS_BIT;
+
+		for (unsigned i = 0; i < 16; i++) {
+			char digit = line[8 + i];
+
+			mask |= (uint64_t)(digit <= '9' ? digit - '0' : digit - 'a' + 10) << 4 * (15 - i);
+		}
+		d = put_caps(d, "SigBlk:", mask);
+	} else if (!engine.pretend) {
+		(void)sys_write(out, line, n);
+		return;
+	} else if (str_has_prefix(line, "Uid:", 4)) {
 		d = put_ids(d, "Uid:", c->ruid, c->euid, c->suid, c->fsuid);
 	} else if (str_has_prefix(line, "Gid:", 4)) {
 		d = put_ids(d, "Gid:", c->rgid, c->egid, c->sgid, c->fsgid);
@@ -118,7 +130,7 @@ static void write_status_line(const struct process *p, struct scratch *s, int ou
 	} else if (str_has_prefix(line, "NoNewPrivs:", 11)) {
 		d = put(d, c->no_new_privs ? "NoNewPrivs:\t1\n" : "NoNewPrivs:\t0\n");
 	} else if (str_has_prefix(line, "Seccomp:", 8)) {
-		d = put(d, "Seccomp:\t0\n");
+		d = put(d, p->seccomp == 2 ? "Seccomp:\t2\n" : p->seccomp ? "Seccomp:\t1\n" : "Seccomp:\t0\n");
 	} else if (str_has_prefix(line, "Seccomp_filters:", 16)) {
 		d = put(d, "Seccomp_filters:\t0\n");
 	} else {

@@ -91,6 +91,7 @@ static long encode_state(const struct process *p, const struct exec_program *pro
 	s = put_number(s, (uint64_t)sigsys_blocked(), ',');
 	s = put_number(s, p->sigsys_action.handler == (void *)1, ',');
 	s = put_number(s, secure, ',');
+	s = put_number(s, p->seccomp, ',');
 	n = creds_encode(creds, s, size - (size_t)(s - buf));
 	return n < 0 ? n : (s - buf) + n;
 }
@@ -113,9 +114,9 @@ static bool get_number(const char **text, uint64_t *ret_v)
 
 int resume_decode(const char *text, struct resume_state *ret_state)
 {
-	uint64_t v[8];
+	uint64_t v[9];
 
-	for (unsigned i = 0; i < 8; i++)
+	for (unsigned i = 0; i < 9; i++)
 		if (!get_number(&text, &v[i]))
 			return -EINVAL;
 	*ret_state = (struct resume_state){
@@ -127,6 +128,7 @@ int resume_decode(const char *text, struct resume_state *ret_state)
 		.sigsys_blocked = v[5],
 		.sigsys_ignored = v[6],
 		.secure = v[7],
+		.seccomp = (uint8_t)v[8],
 		.creds = text,
 	};
 	return 0;

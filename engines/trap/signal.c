@@ -13,13 +13,20 @@
 /* Threads (tids) that blocked SIGSYS, as they believe. Few ever do for longer than a fork. */
 #define BLOCKED 64
 static int blocked_tid[BLOCKED];
+static int blocked_pid[BLOCKED];
 static int blocked_count;
 
+/* A forked child has its parent's table: what is there of another process was inherited by its one thread. */
 static int find_blocked(int tid)
 {
-	for (int i = 0; i < BLOCKED; i++)
-		if (__atomic_load_n(&blocked_tid[i], __ATOMIC_RELAXED) == tid)
+	int pid = (int)SYS0(getpid);
+
+	for (int i = 0; i < BLOCKED; i++) {
+		int owner = __atomic_load_n(&blocked_tid[i], __ATOMIC_RELAXED);
+
+		if (owner && (owner == tid || blocked_pid[i] != pid))
 			return i;
+	}
 	return -1;
 }
 
@@ -52,6 +59,7 @@ void sigsys_block(bool block)
 
 			if (__atomic_compare_exchange_n(&blocked_tid[i], &none, tid, false, __ATOMIC_ACQ_REL,
 							__ATOMIC_RELAXED)) {
+				blocked_pid[i] = (int)SYS0(getpid);
 				__atomic_add_fetch(&blocked_count, 1, __ATOMIC_ACQ_REL);
 				return;
 			}
@@ -236,6 +244,16 @@ long op_sigreturn(struct call *c)
 	}
 	c->ip = (unsigned long)gate_sigreturn;
 	return 0;
+}
+
+long op_sigpending(struct call *c)
+{
+	uint64_t *set = (uint64_t *)c->arg[0];
+	long r = SYS2(rt_sigpending, set, c->arg[1]);
+
+	if (r >= 0 && engine.sigsys_pending && c->arg[1] == 8)
+		*set |= SIGSYS_BIT;
+	return r;
 }
 
 long op_sigsuspend(struct call *c)

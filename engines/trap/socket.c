@@ -12,6 +12,7 @@
 #define AF_UNIX_NR 1
 #define SOL_SOCKET_NR 1
 #define SO_PEERCRED_NR 17
+#define SCM_CREDENTIALS_NR 2
 #define HEADER offsetof(struct sockaddr_un, sun_path)
 
 struct msghdr {
@@ -99,6 +100,10 @@ static long address_in(const struct process *p, const void *address, size_t size
 		r = -EADDRINUSE;
 	if (r < 0)
 		goto out;
+	if (w.fd == AT_FDCWD && w.name == guest) {
+		r = 0; /* right as it stands: the name is kept, relative ones too */
+		goto out;
+	}
 	ret_address->sun_family = AF_UNIX_NR;
 	if (w.fd == AT_FDCWD)
 		r = str_copy(out, sizeof(ret_address->sun_path), w.name);
@@ -115,25 +120,25 @@ out:
 	return r;
 }
 
-/* Rewrites an address the kernel gave, in place; `room` is what the guest had room for. Returns the new full size. */
-static size_t address_out(const struct process *p, struct sockaddr_un *a, size_t size, size_t room)
+/* Rewrites an address the kernel gave, in place. Returns its new size. */
+static size_t address_out(const struct process *p, struct sockaddr_un *a, size_t size)
 {
 	struct scratch *s;
 	char host[sizeof(a->sun_path) + 1];
 	size_t n = size;
 	long len;
 
-	if (size > room || size > sizeof(*a) || !is_path(a, size))
-		return size; /* a cut path cannot be told back */
+	if (!engine.translate || size > sizeof(*a) || !is_path(a, size))
+		return size;
 	s = scratch_get();
 	if (!s)
 		return size;
 	memcpy(host, a->sun_path, size - HEADER);
 	host[size - HEADER] = '\0';
-	len = view_unresolve(p->view, host, s->link, sizeof(s->link));
-	if (len >= 0) {
+	len = host[0] == '/' ? view_unresolve(p->view, host, s->link, sizeof(s->link)) : -1;
+	if (len >= 0 && (size_t)len < sizeof(a->sun_path)) {
 		n = HEADER + (size_t)len + 1;
-		memcpy(a->sun_path, s->link, n - HEADER <= room - HEADER ? n - HEADER : room - HEADER);
+		memcpy(a->sun_path, s->link, n - HEADER);
 	}
 	scratch_put(s);
 	return n;
@@ -158,7 +163,7 @@ long op_bind_connect(struct call *c, const struct syscall_row *row)
 		r = arch_syscall3(c->nr, (long)c->arg[0], (long)&address, r);
 	if (r >= 0 && bind && engine.pretend && is_path((void *)c->arg[1], (unsigned)c->arg[2]))
 		owner_created(p, AT_FDCWD, engine.translate ? address.sun_path : ((struct sockaddr_un *)c->arg[1])->sun_path,
-			      AT_SYMLINK_NOFOLLOW, 0777 & ~p->umask, 0777);
+			      AT_SYMLINK_NOFOLLOW, 0777 & ~p->umask, 0777, GID_UNCHANGED, false);
 	if (fd >= 0)
 		(void)sys_close(fd);
 	return r;
@@ -200,7 +205,7 @@ static long send_control(const struct process *p, struct msghdr *m, char *copy, 
 
 		if (k->size < 16)
 			break;
-		if (k->level == SOL_SOCKET_NR && k->type == 2 /* SCM_CREDENTIALS */) {
+		if (k->level == SOL_SOCKET_NR && k->type == SCM_CREDENTIALS_NR) {
 			k->uid = engine.uid;
 			k->gid = engine.gid;
 		}
@@ -261,43 +266,96 @@ long op_sendmmsg(struct call *c)
 	return i ? (long)i : r;
 }
 
+/* An address of any family, received whole: what the guest has no room for may be the part that needs translating. */
+union any_address {
+	struct sockaddr_un un;
+	char bytes[sizeof(struct sockaddr_un) + 18]; /* struct sockaddr_storage */
+};
+
+/* Gives the guest as much of the address as it has room for, and the full size, as the kernel does. */
+static long give_address(union any_address *a, int size, void *address, int room, int *ret_size)
+{
+	int n = (int)address_out(process_current(), &a->un, (size_t)size);
+
+	if (room > 0 && !guest_writable(address, (size_t)(n < room ? n : room)))
+		return -EFAULT;
+	if (room > 0)
+		memcpy(address, a, (size_t)(n < room ? n : room));
+	*ret_size = n;
+	return 0;
+}
+
 /* Calls that give an address and its size: getsockname, getpeername, accept, recvfrom. */
 long op_name_out(struct call *c, unsigned address_arg, unsigned length_arg)
 {
 	void *address = (void *)c->arg[address_arg];
-	int *length = (int *)c->arg[length_arg], room = 0;
-	long r;
+	int *length = (int *)c->arg[length_arg], room = 0, size = 0;
+	unsigned long a[6];
+	union any_address name;
+	long r, given;
 
-	if (address && length) {
-		if (!guest_readable(length, sizeof(*length)))
+	memcpy(a, c->arg, sizeof(a));
+	if (address) {
+		if (!guest_writable(length, sizeof(*length)))
 			return -EFAULT;
 		room = *length;
+		if (room < 0)
+			return -EINVAL;
+		size = (int)sizeof(name);
+		a[address_arg] = (unsigned long)&name;
+		a[length_arg] = (unsigned long)&size;
 	}
-	r = arch_syscall6(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2], (long)c->arg[3], (long)c->arg[4],
-			  (long)c->arg[5]);
-	if (r >= 0 && address && length && room > 0 && *length > 0)
-		*length = (int)address_out(process_current(), address, (size_t)*length, (size_t)room);
-	return r;
+	r = arch_syscall6(c->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+	if (r < 0 || !address)
+		return r;
+	given = give_address(&name, size, address, room, length);
+	return given < 0 ? given : r;
 }
 
-static void received(struct msghdr *m, int room)
+/* Credentials that came with a message: the real user is root. */
+static void received_control(const struct msghdr *m)
 {
-	if (m->name && room > 0 && m->name_size > 0)
-		m->name_size = (int)address_out(process_current(), m->name, (size_t)m->name_size, (size_t)room);
+	char *control = m->control;
+
+	for (size_t at = 0; engine.pretend && control && at + 28 <= m->control_size;) {
+		struct control *k = (struct control *)(void *)(control + at);
+
+		if (k->size < 16)
+			break;
+		if (k->level == SOL_SOCKET_NR && k->type == SCM_CREDENTIALS_NR) {
+			if (k->uid == engine.uid)
+				k->uid = 0;
+			if (k->gid == engine.gid)
+				k->gid = 0;
+		}
+		at += (k->size + 7) & ~7ul;
+	}
 }
 
 long op_recvmsg(struct call *c)
 {
-	struct msghdr *m = (struct msghdr *)c->arg[1];
-	int room;
-	long r;
+	struct msghdr *guest = (struct msghdr *)c->arg[1], m;
+	union any_address name;
+	long r, given;
 
-	if (!guest_readable(m, sizeof(*m)))
+	if (!guest_writable(guest, sizeof(*guest)))
 		return -EFAULT;
-	room = m->name_size;
-	r = SYS3(recvmsg, c->arg[0], m, c->arg[2]);
-	if (r >= 0)
-		received(m, room);
+	memcpy(&m, guest, sizeof(m));
+	if (m.name) {
+		m.name = &name;
+		m.name_size = (int)sizeof(name);
+	}
+	r = SYS3(recvmsg, c->arg[0], &m, c->arg[2]);
+	if (r < 0)
+		return r;
+	if (guest->name) {
+		given = give_address(&name, m.name_size, guest->name, guest->name_size, &guest->name_size);
+		if (given < 0)
+			return given;
+	}
+	guest->control_size = m.control_size;
+	guest->flags = m.flags;
+	received_control(&m);
 	return r;
 }
 
@@ -306,8 +364,14 @@ long op_recvmmsg(struct call *c)
 	struct mmsghdr *list = (struct mmsghdr *)c->arg[1];
 	long r = SYS5(recvmmsg, c->arg[0], list, c->arg[2], c->arg[3], c->arg[4]);
 
-	for (long i = 0; i < r; i++)
-		received(&list[i].message, (int)sizeof(struct sockaddr_un));
+	for (long i = 0; i < r; i++) {
+		struct msghdr *m = &list[i].message;
+
+		/* What was cut off here cannot be told back: its room was the guest's. */
+		if (m->name && m->name_size > 0 && m->name_size <= (int)sizeof(struct sockaddr_un))
+			m->name_size = (int)address_out(process_current(), m->name, (size_t)m->name_size);
+		received_control(m);
+	}
 	return r;
 }
 

@@ -61,6 +61,25 @@ static bool is_link(const struct stat *st)
 	return (st->st_mode & S_IFMT) == S_IFLNK;
 }
 
+/* The same with the directory held, for when directories are being renamed under its feet. */
+static long stat_pinned(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
+			struct stat *st, int given)
+{
+	struct pin pin;
+	struct where w;
+	int flags;
+	long r = path_resolve_pinned(p, s, c, arg, WANT_WALK, &w, &pin);
+
+	if (r < 0)
+		return r;
+	flags = (given & ~AT_SYMLINK_NOFOLLOW) | (w.magic ? 0 : AT_SYMLINK_NOFOLLOW);
+	r = sys_fstatat(w.fd, w.name, st, flags);
+	if (r >= 0 && engine.pretend)
+		pretend_stat(st, w.fd, w.name, flags);
+	path_unpin(&pin);
+	return r;
+}
+
 long op_stat(struct call *c, const struct syscall_row *row)
 {
 	const struct process *p = process_current();
@@ -73,6 +92,7 @@ long op_stat(struct call *c, const struct syscall_row *row)
 	struct scratch *s;
 	struct here here;
 	struct where w;
+	uint64_t generation;
 	long r;
 
 	/* fstatat(fd, NULL, AT_EMPTY_PATH) is Linux 6.11's fstat. */
@@ -86,8 +106,7 @@ long op_stat(struct call *c, const struct syscall_row *row)
 	if (!s)
 		return -ENOMEM;
 	here = process_here(p, path[0] != '/');
-	if (str_has_prefix(path, "/proc", 5) || (path[0] != '/' && !here.cwd))
-		here.pid = (int)SYS0(getpid);
+	generation = p->view->cache ? dircache_generation(p->view->cache) : 0;
 	r = view_resolve(p->view, &here, s, dirfd, path, want, &w);
 	if (r >= 0) {
 		flags = (given & ~AT_SYMLINK_NOFOLLOW) | (w.magic ? 0 : AT_SYMLINK_NOFOLLOW);
@@ -99,7 +118,10 @@ long op_stat(struct call *c, const struct syscall_row *row)
 				r = sys_fstatat(w.fd, w.name, st, flags);
 			}
 		}
-		if (r >= 0 && engine.pretend)
+		/* A directory changed meanwhile: what was answered may be a stranger's. */
+		if (r >= 0 && !w.magic && p->view->cache && dircache_generation(p->view->cache) != generation)
+			r = stat_pinned(p, s, c, arg, st, given);
+		else if (r >= 0 && engine.pretend)
 			pretend_stat(st, w.fd, w.name, flags);
 	}
 	scratch_put(s);

@@ -54,6 +54,7 @@ struct process {
 	struct view *view;
 	struct creds creds;
 	uint32_t umask;
+	uint8_t seccomp; /* what PR_GET_SECCOMP says: the mode the guest asked for */
 	uint64_t sigsys_in_mask; /* signals whose sa_mask holds SIGSYS, which the kernel was not told */
 	struct kernel_sigaction sigsys_action; /* the guest's own */
 };
@@ -112,6 +113,7 @@ int signal_install(void);
 long op_sigaction(struct call *c);
 long op_sigprocmask(struct call *c);
 long op_sigreturn(struct call *c);
+long op_sigpending(struct call *c);
 long op_sigsuspend(struct call *c);
 long op_wait_mask(struct call *c, unsigned arg);
 long op_wait_mask_pair(struct call *c);
@@ -135,6 +137,16 @@ int path_resolve(const struct process *p, struct scratch *s, const struct call *
 /* The same for any path; with WANT_FOLLOW the answer is verified not to be a symlink (unless .magic). */
 int path_resolve_at(const struct process *p, struct scratch *s, int dirfd, const char *path, unsigned want,
 		    struct where *ret_where);
+/* For calls that change something: holds the directory of the answer by a descriptor that no link can lead astray any more,
+ * and makes *w relative to it. -ELOOP when a link came into the way since; path_unpin() lets go. */
+struct pin {
+	int fd; /* -1 = none */
+};
+int path_pin(struct where *w, struct pin *ret_pin);
+void path_unpin(const struct pin *pin);
+/* path_resolve() and path_pin(), again when a link came between. */
+int path_resolve_pinned(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
+			unsigned want, struct where *ret_where, struct pin *ret_pin);
 unsigned path_want(const struct call *c, const struct path_arg *arg);
 long op_at(struct call *c, const struct syscall_row *row, unsigned want);
 long op_string(struct call *c, const struct syscall_row *row, unsigned want);
@@ -161,7 +173,10 @@ long op_statx(struct call *c, const struct syscall_row *row);
 
 /* owner.c */
 bool owner_record(int dirfd, const char *name, int flags, struct fakedb_key *ret_key, struct fakedb_record *ret_record);
-void owner_created(const struct process *p, int dirfd, const char *name, int flags, uint32_t mode, uint32_t real_mode);
+#define GID_UNCHANGED (~0u)
+uint32_t owner_parent_gid(int dirfd, const char *name);
+void owner_created(const struct process *p, int dirfd, const char *name, int flags, uint32_t mode, uint32_t real_mode,
+		   uint32_t parent_gid, bool directory);
 long op_mkdir(struct call *c, const struct syscall_row *row);
 long op_mknod(struct call *c, const struct syscall_row *row);
 long op_symlink(struct call *c, const struct syscall_row *row);
@@ -208,6 +223,7 @@ struct resume_state {
 	int root_fd;
 	uint32_t umask;
 	bool sigsys_blocked, sigsys_ignored;
+	uint8_t seccomp;
 	bool secure;
 	const char *creds;
 };

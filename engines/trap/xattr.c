@@ -106,6 +106,9 @@ static long pretended_call(const struct process *p, const struct xattr_call *x, 
 			return -E2BIG;
 		if (!guest_readable((void *)x->value, x->size))
 			return -EFAULT;
+		if (str_eq(name, "security.capability") &&
+		    creds_parse_file_caps((void *)x->value, x->size, &(struct creds_file){ 0 }) < 0)
+			return -EINVAL;
 		return fakedb_setxattr(&engine.db, &key, name, (void *)x->value, x->size, (int)x->flags);
 	case OP_GETXATTR:
 		if (str_has_prefix(name, "trusted.", 8) && !creds_capable(&p->creds, CAP_SYS_ADMIN))
