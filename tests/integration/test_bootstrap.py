@@ -35,7 +35,15 @@ def test_a_sandbox_is_a_system_with_its_owners(maker: Udockpy) -> None:
     done = maker("bootstrap", "bookworm", "made", timeout=900)
     assert done.returncode == 0, done.stdout.decode()[-3000:] + done.stderr.decode()[-3000:]
     shown = maker.output(
-        "run", "--root", "./made", "stat", "-c", "%U:%G %a", "/etc/shadow", "/usr/bin/chage", "/tmp"
+        "run",
+        "--root",
+        "./made",
+        "stat",
+        "-c",
+        "%U:%G %a",
+        "/etc/shadow",
+        "/usr/bin/expiry",
+        "/tmp",
     )
     assert shown.splitlines() == ["root:shadow 640", "root:shadow 2755", "root:root 1777"]
     assert maker.output("run", "--root", "./made", "dpkg", "--audit") == ""
