@@ -5,9 +5,9 @@
  *     16  u64  generation, from 1
  *   4096  u64  DIRCACHE_SLOTS entries
  *
- * An entry is a tag of 62 bits (hash of the path, seed and generation) and a kind of 2 bits; 0 is free. It may be in any
- * of the WAYS slots of the group its hash selects, which is half a cache line. Entries are only ever replaced, and each
- * is written by one store, so a reader sees a whole entry or another whole entry. */
+ * An entry is a tag of 62 bits (hash of the path, seed and generation) and a kind of 2 bits; 0 is free. It may be
+ * in any of the WAYS slots of the group its hash selects, which is half a cache line. Entries are only ever
+ * replaced, and each is written by one store, so a reader sees a whole entry or another whole entry. */
 #include "dircache.h"
 
 #include <linux/mman.h>

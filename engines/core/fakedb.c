@@ -1,7 +1,7 @@
 /* The fakedb. An entry is immutable once published: every change appends a new one and swings the index slot of the
- * file from the old entry to the new by one compare-and-swap, so readers need no lock and a killed writer leaves at most
- * an entry that nothing points to. Slots never become empty again, which keeps the probe chains valid for everybody.
- * docs/reference/fakedb.md is the format. */
+ * file from the old entry to the new by one compare-and-swap, so readers need no lock and a killed writer leaves at
+ * most an entry that nothing points to. Slots never become empty again, which keeps the probe chains valid for
+ * everybody. docs/reference/fakedb.md is the format. */
 #include "fakedb.h"
 
 #include <linux/errno.h>
@@ -569,8 +569,8 @@ static char *put_attr(char *at, const char *name, size_t name_len, const void *v
 	return at + attr_size(name_len, value_len);
 }
 
-/* Writes a set that is `old` (or NULL, none) with the attribute `gone` (or NULL) replaced by the change. Stores its heap
- * offset, 0 for the empty set. Returns 0 or -ENOSPC. */
+/* Writes a set that is `old` (or NULL, none) with the attribute `gone` (or NULL) replaced by the change. Stores its
+ * heap offset, 0 for the empty set. Returns 0 or -ENOSPC. */
 static int write_set(struct fakedb *db, uint64_t ino, const struct set *old, const struct attr *gone,
 		     const struct change *change, uint64_t *ret_offset)
 {

@@ -17,8 +17,8 @@ struct fakedb {
 	size_t size;
 	bool read_only;
 	int error; /* of the last failed opening, -errno */
-	uint32_t dev_major, dev_minor; /* the file system that holds the database: its files are stored as device 0:0, so
-					* that they stay known when the device number changes with the next mount */
+	uint32_t dev_major, dev_minor; /* the file system that holds the database: its files are stored as device 0:0,
+					* so that they stay known when the device number changes with the next mount */
 };
 
 struct fakedb_key {
@@ -73,7 +73,8 @@ long fakedb_listxattr(const struct fakedb *db, const struct fakedb_key *key, cha
 int fakedb_removexattr(struct fakedb *db, const struct fakedb_key *key, const char *name);
 
 /* Visits every live record in file order: start with *cursor = 0; false at the end. */
-bool fakedb_next(const struct fakedb *db, uint64_t *cursor, struct fakedb_key *ret_key, struct fakedb_record *ret_record);
+bool fakedb_next(const struct fakedb *db, uint64_t *cursor, struct fakedb_key *ret_key,
+		 struct fakedb_record *ret_record);
 
 /* Checks format, version and checksums. Returns the count of damaged records or -errno. */
 long fakedb_verify(const struct fakedb *db);

@@ -1,7 +1,7 @@
 /* The hash of canonical paths that the directory cache is keyed by, in line for the hot path of view_resolve().
  * A multiply-and-fold chain: the 128-bit product of the state and a constant, both halves xored. Every component ends
- * with one step that holds its length, so "/ab/c" and "/a/bc" differ. Not keyed: a directory cache belongs to one user's
- * container, and what a hash collision could fake there its owner could do openly. */
+ * with one step that holds its length, so "/ab/c" and "/a/bc" differ. Not keyed: a directory cache belongs to one
+ * user's container, and what a hash collision could fake there its owner could do openly. */
 #ifndef CORE_PATHHASH_H
 #define CORE_PATHHASH_H
 

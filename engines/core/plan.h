@@ -24,7 +24,8 @@ struct plan_bind {
 
 struct plan {
 	/* view */
-	const char *rootfs; /* host path of the guest's root directory; NULL = the kernel's view (userns with pretence) */
+	const char
+		*rootfs; /* host path of the guest's root directory; NULL = the kernel's view (userns with pretence) */
 	bool read_only;	    /* --ro-rootfs */
 	struct plan_bind binds[PLAN_BINDS_MAX]; /* in the order given: later ones cover earlier ones */
 	unsigned n_binds;

@@ -264,7 +264,8 @@ static __attribute__((noinline)) int kind_past_dotdot(const struct view *v, stru
 			p++;
 		n = (size_t)(p - name);
 		if (!*p) {
-			if (n == 0 || p - path >= PATH_MAX || (name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.'))))
+			if (n == 0 || p - path >= PATH_MAX ||
+			    (name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.'))))
 				return DIR_UNKNOWN;
 			parts->last = name;
 			parts->last_len = n;

@@ -77,7 +77,8 @@ struct where {
 	 * WANT_CREATE asks: then such an answer is a device, pipe or socket, which may be opened for writing but not
 	 * changed, or a file that exists and is only looked at. */
 	bool read_only;
-	/* Canonical guest path in scratch->canon is valid (the walker answered); when unverified, of the link itself. */
+	/* Canonical guest path in scratch->canon is valid (the walker answered); when unverified, of the link
+	 * itself. */
 	bool has_canon;
 };
 
@@ -114,7 +115,8 @@ long view_path_of_fd(const struct view *v, int dirfd, char *buf, size_t size);
 /* Host path string of a canonical guest path (longest bind wins). Returns its length or -ENAMETOOLONG. */
 long view_host_path(const struct view *v, const char *canon, char *buf, size_t size, const struct bind **ret_bind);
 
-/* Whether `name` (one component, of `len` bytes) may be that of a mount point anywhere in the view. Never wrongly no. */
+/* Whether `name` (one component, of `len` bytes) may be that of a mount point anywhere in the view. Never wrongly
+ * no. */
 bool view_maybe_mountpoint(const struct view *v, const char *name, size_t len);
 
 /* Some directory was removed or renamed: forget what the cache says. Call before and after the change. */

@@ -2,8 +2,8 @@
  * the fast tiers. With a cache it asks and tells that which directories are no symlinks; the oracle has none.
  *
  * It walks one component at a time, and asks with readlink(2) whether it is a symlink. The answer also tells of most
- * errors: a missing name, a parent that is no directory or may not be searched. What the last component is stays for the
- * caller's own system call to find out, on the path that is returned.
+ * errors: a missing name, a parent that is no directory or may not be searched. What the last component is stays
+ * for the caller's own system call to find out, on the path that is returned.
  *
  * Rules where the guest's mount points are not the kernel's:
  *  - a bind covers the name it is bound on, also when that is a symlink in the image;
@@ -115,8 +115,8 @@ static void pop(struct walk *w)
 		w->bind = view_bind_of(w->v, w->s->canon, w->len);
 }
 
-/* Puts the path in s->link (of `n` bytes) before what is still to walk. The kernel limits each link's text, but not what
- * they come to together; here that is as much as `canon` leaves of the two buffers, which lie side by side. */
+/* Puts the path in s->link (of `n` bytes) before what is still to walk. The kernel limits each link's text, but not
+ * what they come to together; here that is as much as `canon` leaves of the two buffers, which lie side by side. */
 static int prepend_link(struct walk *w, size_t n)
 {
 	if (w->slash)
@@ -333,8 +333,8 @@ static int step_link(struct walk *w, size_t parent_len, bool last)
 		return ret;
 	len = sys_readlinkat(fd, name, w->s->link, PATH_MAX);
 	if (len == -EINVAL) {
-		/* Perhaps no directory: then what is beneath it is -ENOTDIR by any way. Only what the host's own path of a
-		 * bind is made of was not looked at, so beneath a bind prove() must have begun. */
+		/* Perhaps no directory: then what is beneath it is -ENOTDIR by any way. Only what the host's own
+		 * path of a bind is made of was not looked at, so beneath a bind prove() must have begun. */
 		if (kind == DIR_ROOT)
 			dircache_add(w->v->cache, w->generation, hash, kind);
 		return 0;

@@ -44,9 +44,10 @@ enum proc_link {
 /* Which of them the host path names; *ret_pid and, for PROC_FD, *ret_fd are filled. "self" is `own`. */
 enum proc_link proc_parse(const char *host_path, uint64_t own, uint64_t *ret_pid, uint64_t *ret_fd);
 
-/* Writes the guest path that such a link (not PROC_NS) of process `pid` leads to in `buf` of PATH_MAX bytes. `host_path`
- * may be s->host, `buf` may be s->link. `own_exe` is what "exe" says when known, else it is looked for. Returns the
- * length; -ENOENT when the object is gone, -EACCES when it lies outside the view, -ENOTDIR when it has no path. */
+/* Writes the guest path that such a link (not PROC_NS) of process `pid` leads to in `buf` of PATH_MAX bytes.
+ * `host_path` may be s->host, `buf` may be s->link. `own_exe` is what "exe" says when known, else it is looked for.
+ * Returns the length; -ENOENT when the object is gone, -EACCES when it lies outside the view, -ENOTDIR when it has
+ * no path. */
 long proc_target(const struct view *v, const char *own_exe, struct scratch *s, enum proc_link kind, uint64_t pid,
 		 const char *host_path, char *buf);
 

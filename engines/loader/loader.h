@@ -1,6 +1,6 @@
 /* Userland exec: puts a guest program into the calling process and starts it, as the kernel's ELF loader does after
- * execve. The caller is itself a program that has just been started by execve and has the guest's arguments, environment
- * and auxiliary vector on its initial stack. */
+ * execve. The caller is itself a program that has just been started by execve and has the guest's arguments,
+ * environment and auxiliary vector on its initial stack. */
 #ifndef LOADER_LOADER_H
 #define LOADER_LOADER_H
 
@@ -16,8 +16,8 @@
 struct loader_request {
 	int exe_fd;    /* the ELF file, readable */
 	int interp_fd; /* its interpreter, or -1 */
-	/* The guest's arguments, NULL-terminated, followed by the environment and the auxiliary vector as the kernel laid
-	 * them out. argv[-1] and argv[-2] are overwritten: argc, and room to align the block. */
+	/* The guest's arguments, NULL-terminated, followed by the environment and the auxiliary vector as the
+	 * kernel laid them out. argv[-1] and argv[-2] are overwritten: argc, and room to align the block. */
 	char **argv;
 	const char *exe_guest; /* canonical guest path of the program */
 	const char *execfn;    /* AT_EXECFN; must stay mapped */

@@ -1,5 +1,5 @@
-/* Entry points of the trap engine that are not C: the start, the signal restorer, patched call sites, and the gates that
- * run a system call in place of the guest's own instruction. x86_64. */
+/* Entry points of the trap engine that are not C: the start, the signal restorer, patched call sites, and the gates
+ * that run a system call in place of the guest's own instruction. x86_64. */
 
 #define NR_RT_SIGRETURN 15
 #define NR_CLONE 56
@@ -33,9 +33,10 @@ gate_sigreturn:
 	syscall
 	hlt
 
-/* A patched site arrives here with the guest's registers as at its syscall instruction, and in %rcx the address after it:
- * just what the instruction itself leaves in %rcx; %r11 is where the call can be made raw. %rcx and %r11 are ours, like the kernel's. Flags are clobbered, as every
- * compiler assumes of the instruction. The red zone below %rsp is the guest's.
+/* A patched site arrives here with the guest's registers as at its syscall instruction, and in %rcx the address
+ * after it: just what the instruction itself leaves in %rcx; %r11 is where the call can be made raw. %rcx and %r11
+ * are ours, like the kernel's. Flags are clobbered, as every compiler assumes of the instruction. The red zone
+ * below %rsp is the guest's.
  *
  * On the stack a struct call is built: nr, arg[6], ip, sp, context. */
 	.globl	patched_entry
@@ -80,10 +81,10 @@ patched_entry:
 	/* A call that comes back on another stack, or not at all: made by the trampoline, which traps if it must. */
 1:	jmp	*%r11
 
-/* Gates: vfork and clone with a new stack cannot run inside the handler, since the child would return through a frame that
- * is not on its stack. The handler resumes the guest at a gate instead, registers untouched; the gate makes the call and
- * jumps back behind the guest's instruction, parent and child alike. Each site has its own gate, for the way back must
- * be in no register and on no stack. */
+/* Gates: vfork and clone with a new stack cannot run inside the handler, since the child would return through a
+ * frame that is not on its stack. The handler resumes the guest at a gate instead, registers untouched; the gate
+ * makes the call and jumps back behind the guest's instruction, parent and child alike. Each site has its own gate,
+ * for the way back must be in no register and on no stack. */
 	.set	GATES, 64
 
 	.globl	gates_vfork

@@ -1,5 +1,5 @@
-/* Descriptors and memory of the engine's own, kept out of the guest's reach: the one of the guest's root directory, and the
- * pages the loader lives in. */
+/* Descriptors and memory of the engine's own, kept out of the guest's reach: the one of the guest's root directory,
+ * and the pages the loader lives in. */
 #include <linux/errno.h>
 #include <linux/mman.h>
 
@@ -10,7 +10,8 @@
 #define FIOCLEX 0x5451
 #define FIONCLEX 0x5450
 
-/* apt sets close-on-exec on everything in /proc/self/fd and gives up when one fails: such requests succeed and do nothing. */
+/* apt sets close-on-exec on everything in /proc/self/fd and gives up when one fails: such requests succeed and do
+ * nothing. */
 long op_hidden_fcntl(struct call *c)
 {
 	if (c->nr == __NR_ioctl)

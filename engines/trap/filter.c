@@ -1,7 +1,8 @@
 /* The seccomp filter, built from the system call table when a container starts. seccomp(2), bpf of linux/filter.h.
  *
- * The number is tested first, by a binary search: calls without a row then keep the kernel's constant-action bitmap and cost
- * next to nothing. Calls from the loader's own text are allowed, everything else that matched raises SIGSYS. */
+ * The number is tested first, by a binary search: calls without a row then keep the kernel's constant-action bitmap
+ * and cost next to nothing. Calls from the loader's own text are allowed, everything else that matched raises
+ * SIGSYS. */
 #include <linux/audit.h>
 #include <linux/errno.h>
 #include <linux/filter.h>

@@ -1,5 +1,6 @@
-/* The guest's memory. A pointer it passes may be bad; the kernel would answer EFAULT, and so must we: reading it blindly
- * would kill the guest. Each page is asked about with a system call that reads or writes eight bytes and does nothing. */
+/* The guest's memory. A pointer it passes may be bad; the kernel would answer EFAULT, and so must we: reading it
+ * blindly would kill the guest. Each page is asked about with a system call that reads or writes eight bytes and
+ * does nothing. */
 #include <linux/errno.h>
 
 #include "trap.h"

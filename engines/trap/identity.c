@@ -1,4 +1,5 @@
-/* Who the process is, and what it may not do to the engine: ids, groups, capabilities, prctl, seccomp, namespaces, ptrace. */
+/* Who the process is, and what it may not do to the engine: ids, groups, capabilities, prctl, seccomp, namespaces,
+ * ptrace. */
 #include <linux/capability.h>
 #include <linux/errno.h>
 #include <linux/prctl.h>
@@ -69,7 +70,8 @@ static long get_groups(struct call *c)
 
 	if (size < 0)
 		return -EINVAL;
-	if (size && p->creds.n_groups <= size && !guest_writable((void *)c->arg[1], p->creds.n_groups * sizeof(uint32_t)))
+	if (size && p->creds.n_groups <= size &&
+	    !guest_writable((void *)c->arg[1], p->creds.n_groups * sizeof(uint32_t)))
 		return -EFAULT;
 	return creds_getgroups(&p->creds, (uint32_t *)c->arg[1], (size_t)size);
 }
@@ -237,7 +239,8 @@ long op_seccomp(struct call *c)
 	case SECCOMP_SET_MODE_FILTER:
 		if (c->arg[1] & ~0x3ful)
 			return -EINVAL;
-		return c->arg[1] & SECCOMP_FILTER_FLAG_NEW_LISTENER ? -EBUSY : set_seccomp(false, true, (void *)c->arg[2]);
+		return c->arg[1] & SECCOMP_FILTER_FLAG_NEW_LISTENER ? -EBUSY
+								    : set_seccomp(false, true, (void *)c->arg[2]);
 	default:
 		return SYS3(seccomp, c->arg[0], c->arg[1], c->arg[2]);
 	}
@@ -258,7 +261,8 @@ long op_ptrace(struct call *c)
 
 	if (c->arg[0] == PTRACE_TRACEME_NR || c->arg[0] == PTRACE_ATTACH_NR) {
 		if (!__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED))
-			report("ptrace", NULL, -EPERM, "a debugger does not work inside the trap engine: use --engine ptrace");
+			report("ptrace", NULL, -EPERM,
+			       "a debugger does not work inside the trap engine: use --engine ptrace");
 		return -EPERM;
 	}
 	return SYS4(ptrace, c->arg[0], c->arg[1], c->arg[2], c->arg[3]);

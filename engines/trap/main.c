@@ -88,9 +88,11 @@ static void set_up_view(int root_fd)
 			const struct plan_bind *b = &plan.binds[i];
 			struct stat st;
 			/* A source that is gone still covers its target: what lies there is then ENOENT. */
-			bool is_file = sys_fstatat(AT_FDCWD, b->source, &st, 0) == 0 && (st.st_mode & S_IFMT) != S_IFDIR;
+			bool is_file =
+				sys_fstatat(AT_FDCWD, b->source, &st, 0) == 0 && (st.st_mode & S_IFMT) != S_IFDIR;
 
-			r = view_add_bind(&view, b->target, str_eq(b->source, "/") ? "" : b->source, b->read_only, is_file);
+			r = view_add_bind(&view, b->target, str_eq(b->source, "/") ? "" : b->source, b->read_only,
+					  is_file);
 			if (r < 0)
 				die(EXIT_UDOCKPY, "bind", b->target, r, NULL);
 		}
@@ -165,7 +167,8 @@ static void set_up_identity(void)
 	engine.last_cap = last_capability();
 	memcpy(groups, plan.groups, sizeof(groups));
 	if (plan.pretend) {
-		creds_init(&p->creds, plan.has_uid ? plan.uid : 0, plan.has_gid ? plan.gid : 0, groups, n, engine.last_cap);
+		creds_init(&p->creds, plan.has_uid ? plan.uid : 0, plan.has_gid ? plan.gid : 0, groups, n,
+			   engine.last_cap);
 		/* The owner must keep access to what it makes; what the guest asks for is remembered. */
 		(void)SYS1(umask, mask & ~0700);
 	} else {
@@ -181,7 +184,8 @@ static void change_directory(void)
 	long r;
 
 	/* Without one the caller's own directory stays, if the guest has it. */
-	if (!plan.chdir && (!plan.rootfs || (s && view_path_of_fd(p->view, AT_FDCWD, s->canon, sizeof(s->canon)) >= 0))) {
+	if (!plan.chdir &&
+	    (!plan.rootfs || (s && view_path_of_fd(p->view, AT_FDCWD, s->canon, sizeof(s->canon)) >= 0))) {
 		scratch_put(s);
 		return;
 	}
@@ -252,7 +256,8 @@ static _Noreturn void launch(char **envp)
 		    "this node does not let users install seccomp filters: try another --engine");
 	r = start_program(plan.command, env, name, sizeof(name));
 	if (r == -ENOENT || r == -ENOTDIR)
-		die(EXIT_NOT_FOUND, "command not found", plan.command[0], r, "check its name, and PATH inside the image");
+		die(EXIT_NOT_FOUND, "command not found", plan.command[0], r,
+		    "check its name, and PATH inside the image");
 	die(EXIT_NOT_EXECUTABLE, "cannot run", plan.command[0], r,
 	    r == -ENOEXEC ? "it is no program for this machine; other word sizes need --engine userns" : NULL);
 }

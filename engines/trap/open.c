@@ -3,9 +3,9 @@
 
 #include "trap.h"
 
-#define VALID_OPEN_FLAGS \
-	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | FASYNC | O_DIRECT | \
-	 O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | __O_TMPFILE)
+#define VALID_OPEN_FLAGS                                                                                               \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | FASYNC |       \
+	 O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | __O_TMPFILE)
 #define PATH_FLAGS (O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC)
 #define IS_TMPFILE(flags) (((flags) & O_TMPFILE) == O_TMPFILE)
 
@@ -129,7 +129,8 @@ static bool met_link(long r, unsigned long flags)
 	return r == -ELOOP || (r == -ENOTDIR && (flags & O_DIRECTORY));
 }
 
-/* Takes a copy of a name that lies in scratch memory, so that an open that blocks (a FIFO) or is jumped out of holds none. */
+/* Takes a copy of a name that lies in scratch memory, so that an open that blocks (a FIFO) or is jumped out of
+ * holds none. */
 #define KEEP_NAME(w)                                                      \
 	do {                                                              \
 		size_t keep_size = strlen((w).name) + 1;                  \
@@ -242,7 +243,8 @@ long op_openat2(struct call *c)
 	if (!s)
 		return -ENOMEM;
 	r = path_resolve_at(p, s, (int)c->arg[0], (char *)c->arg[1],
-			    open_want(how.flags) & (how.resolve & RESOLVE_NO_SYMLINKS ? ~(unsigned)WANT_FOLLOW : ~0u), &w);
+			    open_want(how.flags) & (how.resolve & RESOLVE_NO_SYMLINKS ? ~(unsigned)WANT_FOLLOW : ~0u),
+			    &w);
 	if (r >= 0 && w.magic && (how.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)))
 		r = -ELOOP;
 	if (r >= 0)

@@ -1,5 +1,5 @@
-/* What files pretend: the calls that make files, change owners and modes. The real file keeps access for its real owner and
- * never carries set-id bits; the difference to what the guest asked for is in the fakedb. */
+/* What files pretend: the calls that make files, change owners and modes. The real file keeps access for its real
+ * owner and never carries set-id bits; the difference to what the guest asked for is in the fakedb. */
 #include <linux/errno.h>
 
 #include "trap.h"
@@ -69,7 +69,8 @@ void owner_created(const struct process *p, int dirfd, const char *name, int fla
 		(void)fakedb_update(&engine.db, &key, &record);
 }
 
-/* The group that a set-group-id directory gives to what is made in it, or GID_UNCHANGED. `name` is that of the new file. */
+/* The group that a set-group-id directory gives to what is made in it, or GID_UNCHANGED. `name` is that of the new
+ * file. */
 uint32_t owner_parent_gid(int dirfd, const char *name)
 {
 	const char *last = name + strlen(name);
@@ -318,7 +319,8 @@ static long change_owner(const struct process *p, int fd, const char *name, int 
 			record.mode = mode;
 		}
 	}
-	if (!(file.has & FAKEDB_OWNER) && record.uid == file.uid && record.gid == file.gid && !(record.has & FAKEDB_MODE))
+	if (!(file.has & FAKEDB_OWNER) && record.uid == file.uid && record.gid == file.gid &&
+	    !(record.has & FAKEDB_MODE))
 		return 0;
 	/* Capabilities of a file do not survive a new owner either. */
 	if (file.has & FAKEDB_XATTR)
@@ -361,5 +363,6 @@ long op_fchown(struct call *c)
 
 	if (r < 0 || (r & O_PATH))
 		return -EBADF;
-	return change_owner(process_current(), (int)c->arg[0], "", AT_EMPTY_PATH, (uint32_t)c->arg[1], (uint32_t)c->arg[2]);
+	return change_owner(process_current(), (int)c->arg[0], "", AT_EMPTY_PATH, (uint32_t)c->arg[1],
+			    (uint32_t)c->arg[2]);
 }

@@ -102,8 +102,8 @@ static unsigned long take_slot(unsigned long site, unsigned long *ret_base)
 	return 0;
 }
 
-static unsigned put_rip_relative(unsigned char *code, unsigned n, uint32_t opcode, unsigned opcode_size, unsigned long at,
-				 unsigned long target)
+static unsigned put_rip_relative(unsigned char *code, unsigned n, uint32_t opcode, unsigned opcode_size,
+				 unsigned long at, unsigned long target)
 {
 	int32_t distance = (int32_t)(long)(target - (at + n + opcode_size + 4));
 

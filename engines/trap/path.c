@@ -149,7 +149,8 @@ long op_at(struct call *c, const struct syscall_row *row, unsigned want)
 		if (r >= 0) {
 			a[arg->dirfd] = (unsigned long)w.fd;
 			a[arg->path] = (unsigned long)w.name;
-			r = arch_syscall6(c->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+			r = arch_syscall6(c->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4],
+					  (long)a[5]);
 		}
 		path_unpin(&pin);
 		scratch_put(s);
@@ -167,8 +168,8 @@ long op_string(struct call *c, const struct syscall_row *row, unsigned want)
 
 	r = s ? path_resolve(p, s, c, &row->path[0], want | WANT_STRING, &w) : -ENOMEM;
 	if (r >= 0)
-		r = arch_syscall6(c->nr, (long)w.name, (long)c->arg[1], (long)c->arg[2], (long)c->arg[3], (long)c->arg[4],
-				  (long)c->arg[5]);
+		r = arch_syscall6(c->nr, (long)w.name, (long)c->arg[1], (long)c->arg[2], (long)c->arg[3],
+				  (long)c->arg[4], (long)c->arg[5]);
 	scratch_put(s);
 	return r;
 }
@@ -400,7 +401,8 @@ long op_chroot(struct call *c)
 		}
 		memcpy(arena, s->host, (size_t)len + 1);
 		memcpy(v, p->view, sizeof(*v));
-		r = view_chroot(v, s->canon, engine.root_fd, arena, arena + len + 1, room - sizeof(*v) - (size_t)len - 1);
+		r = view_chroot(v, s->canon, engine.root_fd, arena, arena + len + 1,
+				room - sizeof(*v) - (size_t)len - 1);
 		if (r < 0)
 			goto close;
 		r = sys_dup3((int)fd, engine.root_fd, 0);

@@ -107,7 +107,8 @@ static bool learn_cwd(const struct process *p)
 			;
 		hash = dircache_hash_component(hash, s, (size_t)(e - s));
 	}
-	if (!__atomic_compare_exchange_n(&cwd.version, &version, version + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	if (!__atomic_compare_exchange_n(&cwd.version, &version, version + 1, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE))
 		return false;
 	cwd.generation = generation;
 	cwd.hash = hash;

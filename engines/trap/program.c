@@ -1,6 +1,7 @@
-/* execve: a guest program never reaches the kernel's own exec. The engine plans what the kernel would run (exec.c), starts
- * itself again through /proc/self/exe with the plan in its arguments, and the loader puts the guest's program in place.
- * The plan words are the hand-over: what Python wrote for the first program is written anew for each next one. */
+/* execve: a guest program never reaches the kernel's own exec. The engine plans what the kernel would run (exec.c),
+ * starts itself again through /proc/self/exe with the plan in its arguments, and the loader puts the guest's
+ * program in place. The plan words are the hand-over: what Python wrote for the first program is written anew for
+ * each next one. */
 #include <linux/errno.h>
 #include <linux/mman.h>
 
@@ -20,7 +21,8 @@ struct exec_slot {
 	char *argv[POINTERS + ENGINE_WORDS];
 };
 
-/* Slots stay mapped. One that a vfork child held when its exec succeeded is free again once nobody shares the memory. */
+/* Slots stay mapped. One that a vfork child held when its exec succeeded is free again once nobody shares the
+ * memory. */
 #define SLOTS 4
 static struct {
 	struct exec_slot *slot;

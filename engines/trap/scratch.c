@@ -1,5 +1,5 @@
-/* Scratch memory for path resolution: a small pool, taken and given back without locks. A slot is lost when a guest's signal
- * handler jumps out of an interrupted call; when none is left, memory is mapped for the one call. */
+/* Scratch memory for path resolution: a small pool, taken and given back without locks. A slot is lost when a
+ * guest's signal handler jumps out of an interrupted call; when none is left, memory is mapped for the one call. */
 #include <linux/mman.h>
 
 #include "trap.h"

@@ -1,7 +1,7 @@
 /* The engine's own signal, and the guest's illusion that it is free.
  *
- * SIGSYS must never be blocked or ignored: the kernel would kill the task at its next trapped call. So every mask the guest
- * sets loses the bit on its way to the kernel, and the engine remembers that the guest wanted it. */
+ * SIGSYS must never be blocked or ignored: the kernel would kill the task at its next trapped call. So every mask
+ * the guest sets loses the bit on its way to the kernel, and the engine remembers that the guest wanted it. */
 #include <linux/errno.h>
 #include <linux/prctl.h>
 

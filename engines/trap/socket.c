@@ -1,8 +1,8 @@
 /* Addresses of AF_UNIX sockets are paths, in and out. unix(7).
  *
- * sun_path has 108 bytes, host paths are longer than guest paths: what lies beneath the guest's root is named through the
- * hidden descriptor, /proc/self/fd/N/run/x. N is the same in every process of a container, so that name can be told back by
- * whoever asks for it, and people outside find the socket by its inode. */
+ * sun_path has 108 bytes, host paths are longer than guest paths: what lies beneath the guest's root is named
+ * through the hidden descriptor, /proc/self/fd/N/run/x. N is the same in every process of a container, so that name
+ * can be told back by whoever asks for it, and people outside find the socket by its inode. */
 #include <linux/errno.h>
 #include <linux/socket.h>
 #include <linux/un.h>
@@ -35,7 +35,8 @@ static bool is_path(const struct sockaddr_un *a, size_t size)
 	return size > HEADER && a->sun_family == AF_UNIX_NR && a->sun_path[0];
 }
 
-/* "/proc/self/fd/N/name", N being the directory's descriptor, for what is too long otherwise. The caller closes *ret_fd. */
+/* "/proc/self/fd/N/name", N being the directory's descriptor, for what is too long otherwise. The caller closes
+ * *ret_fd. */
 static long short_name(const struct where *w, char *buf, size_t size, int *ret_fd)
 {
 	const char *last = w->name + strlen(w->name);
@@ -162,7 +163,8 @@ long op_bind_connect(struct call *c, const struct syscall_row *row)
 	else
 		r = arch_syscall3(c->nr, (long)c->arg[0], (long)&address, r);
 	if (r >= 0 && bind && engine.pretend && is_path((void *)c->arg[1], (unsigned)c->arg[2]))
-		owner_created(p, AT_FDCWD, engine.translate ? address.sun_path : ((struct sockaddr_un *)c->arg[1])->sun_path,
+		owner_created(p, AT_FDCWD,
+			      engine.translate ? address.sun_path : ((struct sockaddr_un *)c->arg[1])->sun_path,
 			      AT_SYMLINK_NOFOLLOW, 0777 & ~p->umask, 0777, GID_UNCHANGED, false);
 	if (fd >= 0)
 		(void)sys_close(fd);
@@ -384,7 +386,8 @@ long op_getsockopt(struct call *c)
 	} *peer = (void *)c->arg[3];
 	long r = SYS5(getsockopt, c->arg[0], c->arg[1], c->arg[2], c->arg[3], c->arg[4]);
 
-	if (r >= 0 && c->arg[1] == SOL_SOCKET_NR && c->arg[2] == SO_PEERCRED_NR && *(int *)c->arg[4] >= (int)sizeof(*peer)) {
+	if (r >= 0 && c->arg[1] == SOL_SOCKET_NR && c->arg[2] == SO_PEERCRED_NR &&
+	    *(int *)c->arg[4] >= (int)sizeof(*peer)) {
 		if (peer->uid == engine.uid)
 			peer->uid = 0;
 		if (peer->gid == engine.gid)

@@ -144,7 +144,8 @@ long op_statx(struct call *c, const struct syscall_row *row)
 	const struct process *p = process_current();
 	struct statx *stx = (struct statx *)c->arg[4];
 	int given = (int)c->arg[2];
-	unsigned mask = (unsigned)c->arg[3], more = engine.pretend ? STATX_INO | STATX_BTIME | STATX_TYPE | STATX_MODE : 0;
+	unsigned mask = (unsigned)c->arg[3],
+		 more = engine.pretend ? STATX_INO | STATX_BTIME | STATX_TYPE | STATX_MODE : 0;
 	struct scratch *s;
 	struct where w = { .fd = (int)c->arg[0], .name = "" };
 	long r = 0;

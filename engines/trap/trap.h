@@ -1,8 +1,9 @@
 /* The trap engine: system calls that need translating raise SIGSYS (seccomp RET_TRAP) and are answered by a handler
  * inside the process itself; hot call sites are patched to call the handler's dispatch directly.
  *
- * Rules of everything reached from the handler: it runs at any instruction of the guest, on any stack, in any thread, in
- * a vfork child that shares its parent's memory. So: no locks, no heap, small stack frames, no state but struct process. */
+ * Rules of everything reached from the handler: it runs at any instruction of the guest, on any stack, in any
+ * thread, in a vfork child that shares its parent's memory. So: no locks, no heap, small stack frames, no state but
+ * struct process. */
 #ifndef TRAP_H
 #define TRAP_H
 
@@ -46,8 +47,8 @@ struct kernel_sigaction {
 };
 
 
-/* What a guest process is, as far as the engine pretends or remembers it. A vfork child shares the memory of its parent:
- * it gets a copy of its own when it changes something (process_writable). */
+/* What a guest process is, as far as the engine pretends or remembers it. A vfork child shares the memory of its
+ * parent: it gets a copy of its own when it changes something (process_writable). */
 struct process {
 	int pid; /* set before a vfork, so that the child can tell itself from its parent; else stale */
 	bool chrooted;
@@ -137,8 +138,8 @@ int path_resolve(const struct process *p, struct scratch *s, const struct call *
 /* The same for any path; with WANT_FOLLOW the answer is verified not to be a symlink (unless .magic). */
 int path_resolve_at(const struct process *p, struct scratch *s, int dirfd, const char *path, unsigned want,
 		    struct where *ret_where);
-/* For calls that change something: holds the directory of the answer by a descriptor that no link can lead astray any more,
- * and makes *w relative to it. -ELOOP when a link came into the way since; path_unpin() lets go. */
+/* For calls that change something: holds the directory of the answer by a descriptor that no link can lead astray
+ * any more, and makes *w relative to it. -ELOOP when a link came into the way since; path_unpin() lets go. */
 struct pin {
 	int fd; /* -1 = none */
 };

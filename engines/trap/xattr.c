@@ -1,5 +1,5 @@
-/* Extended attributes. user.* are the real file's; security.*, trusted.* and POSIX ACLs, which an ordinary user cannot set
- * or would lock himself out with, are remembered in the fakedb. xattr(7). */
+/* Extended attributes. user.* are the real file's; security.*, trusted.* and POSIX ACLs, which an ordinary user
+ * cannot set or would lock himself out with, are remembered in the fakedb. xattr(7). */
 #include <linux/errno.h>
 #include <linux/limits.h>
 
@@ -133,7 +133,9 @@ long op_xattr(struct call *c, const struct syscall_row *row)
 	const struct process *p = process_current();
 	const struct path_arg *arg = &row->path[0];
 	unsigned want = WANT_STRING | (row->op == OP_SETXATTR || row->op == OP_REMOVEXATTR ? WANT_WRITE : 0);
-	struct xattr_call x = { .op = row->op, .by_fd = arg->rule == RULE_NONE, .nofollow = arg->rule == RULE_NOFOLLOW };
+	struct xattr_call x = { .op = row->op,
+				.by_fd = arg->rule == RULE_NONE,
+				.nofollow = arg->rule == RULE_NOFOLLOW };
 	struct scratch *s = scratch_get();
 	struct where w;
 	long r = 0;

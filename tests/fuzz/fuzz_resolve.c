@@ -1,6 +1,6 @@
-/* Fuzz target: on the trees of the path vectors, the fast tiers (with a cache that stays warm) must answer as the walker
- * without one, and without binds both as the kernel's RESOLVE_IN_ROOT. Inputs are turned into paths of names that exist
- * in the trees; some rename a directory away and put a link in its place. */
+/* Fuzz target: on the trees of the path vectors, the fast tiers (with a cache that stays warm) must answer as the
+ * walker without one, and without binds both as the kernel's RESOLVE_IN_ROOT. Inputs are turned into paths of names
+ * that exist in the trees; some rename a directory away and put a link in its place. */
 #include "view.h"
 
 #include <errno.h>
@@ -23,16 +23,18 @@ static struct scratch scratch;
 static bool swapped;
 
 static const char *const tokens[] = {
-	"/",	   "/",	     "/",	"/",	    "/",	 "//",	      ".",	    "..",	 "usr",	     "lib",
-	"deep",	   "er",     "file",	"etc",	    "passwd",	 "mnt",	      "sub",	    "dir",	 "abs",	     "rel",
-	"loop1",   "self",   "up",	"uplib",    "rootlink",	 "slashes",   "dotlink",    "dotdot",	 "ro",	     "link",
-	"out",	   "bound",  "nested",	"nothing",  "dangling",	 "danglenew", "absent",	    "target",	 "linkmount", "to-mnt",
-	"dirlink", "inner",  "chain7",	"chain40",  "chain41",	 "dirchain20", "fileslash", "slashlink", "through",  "escape",
-	"empty",   "hidden", "to-ro",	"swap",	    "swap/lib",	 "filelink",  "to-nested",  "mnt-link",	 "/identity", "/ghost",
-	"...",	   "../",    "./",	"/../",
+	"/",	     "/",	 "/",	      "/",	   "/",	      "//",	    ".",	 "..",
+	"usr",	     "lib",	 "deep",      "er",	   "file",    "etc",	    "passwd",	 "mnt",
+	"sub",	     "dir",	 "abs",	      "rel",	   "loop1",   "self",	    "up",	 "uplib",
+	"rootlink",  "slashes",	 "dotlink",   "dotdot",	   "ro",      "link",	    "out",	 "bound",
+	"nested",    "nothing",	 "dangling",  "danglenew", "absent",  "target",	    "linkmount", "to-mnt",
+	"dirlink",   "inner",	 "chain7",    "chain40",   "chain41", "dirchain20", "fileslash", "slashlink",
+	"through",   "escape",	 "empty",     "hidden",	   "to-ro",   "swap",	    "swap/lib",	 "filelink",
+	"to-nested", "mnt-link", "/identity", "/ghost",	   "...",     "../",	    "./",	 "/../",
 };
 
-static const char *const cwds[] = { "/", "/usr", "/usr/lib/deep", "/mnt", "/mnt/dir", "/mnt/sub", "/ro", "/empty", NULL, NULL };
+static const char *const cwds[] = { "/",	"/usr", "/usr/lib/deep", "/mnt", "/mnt/dir",
+				    "/mnt/sub", "/ro",	"/empty",	 NULL,	 NULL };
 static char cwd_identity[512], cwd_inner[512];
 
 static struct outcome {
@@ -85,7 +87,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)view_init(&plain, (int)sys_openat(AT_FDCWD, t.root, O_PATH | O_DIRECTORY, 0), t.root, false);
 	binds = plain;
 	for (size_t i = 0; i < t.n_binds; i++)
-		if (view_add_bind(&binds, t.binds[i].guest, t.binds[i].source, t.binds[i].read_only, t.binds[i].is_file) < 0)
+		if (view_add_bind(&binds, t.binds[i].guest, t.binds[i].source, t.binds[i].read_only,
+				  t.binds[i].is_file) < 0)
 			die("bind");
 	snprintf(cwd_identity, sizeof(cwd_identity), "%s/identity/dir", t.tmp);
 	snprintf(cwd_inner, sizeof(cwd_inner), "%s/identity/inner", t.tmp);
@@ -175,9 +178,9 @@ static void compare(const char *what, const char *cwd, const char *path, unsigne
 
 	if (!memcmp(a, b, sizeof(*a)))
 		return;
-	fprintf(stderr, "%s: path '%s' in '%s', want %x: %s %d %lu:%lu '%s' != %s %d %lu:%lu '%s'\n", what, path, cwd, want,
-		a->missing ? "missing" : "", a->error, a->dev, a->ino, a->name, b->missing ? "missing" : "", b->error, b->dev,
-		b->ino, b->name);
+	fprintf(stderr, "%s: path '%s' in '%s', want %x: %s %d %lu:%lu '%s' != %s %d %lu:%lu '%s'\n", what, path, cwd,
+		want, a->missing ? "missing" : "", a->error, a->dev, a->ino, a->name, b->missing ? "missing" : "",
+		b->error, b->dev, b->ino, b->name);
 	abort();
 }
 
@@ -231,8 +234,14 @@ static size_t make_path(char *path, const unsigned char *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
-	static const unsigned wants[] = { 0, WANT_FOLLOW, WANT_FOLLOW | WANT_CREATE, WANT_PARENT, WANT_PARENT | WANT_CREATE,
-					  WANT_FOLLOW | WANT_WRITE, WANT_PARENT | WANT_WRITE, WANT_FOLLOW | WANT_STRING };
+	static const unsigned wants[] = { 0,
+					  WANT_FOLLOW,
+					  WANT_FOLLOW | WANT_CREATE,
+					  WANT_PARENT,
+					  WANT_PARENT | WANT_CREATE,
+					  WANT_FOLLOW | WANT_WRITE,
+					  WANT_PARENT | WANT_WRITE,
+					  WANT_FOLLOW | WANT_STRING };
 	static char path[8192], host[PATH_MAX];
 	const size_t n_cwds = sizeof(cwds) / sizeof(*cwds);
 	struct here here = { .pid = 1 }, unknown = { .pid = 1 };

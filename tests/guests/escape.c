@@ -2,9 +2,10 @@
  *
  *   escape OUTSIDE [WORK]
  *
- * WORK (/opt/udockpy/work) is where it may write. OUTSIDE is the host path of a directory that the guest was not given. It holds a file "secret"; its parent also holds
- * the guest's root directory. Every attempt that reads the secret, or sees that it is there, prints "reached NAME";
- * what attempts at writing do, the test sees from outside. The last line is "tried N". */
+ * WORK (/opt/udockpy/work) is where it may write. OUTSIDE is the host path of a directory that the guest was not
+ * given. It holds a file "secret"; its parent also holds the guest's root directory. Every attempt that reads the
+ * secret, or sees that it is there, prints "reached NAME"; what attempts at writing do, the test sees from outside.
+ * The last line is "tried N". */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>

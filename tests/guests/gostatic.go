@@ -13,7 +13,7 @@ import (
 
 const (
 	goroutines = 64
-	rounds     = 200
+	rounds     = 80
 )
 
 var failures int64

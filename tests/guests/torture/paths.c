@@ -365,8 +365,9 @@ CHECK(EVERYONE, deep_directories)
 CHECK(EVERYONE, strange_names)
 {
 	static const char *const names[] = {
-		"new\nline", "\xff\xfe\x80", " leading", "trailing ", "back\\slash", "*?[", "-rf", "...", "tab\t", "\x01",
-		"quote'\"", "%s%n", "~", "#", "a:b", "e\xcc\x81", "..x", ".hidden",
+		"new\nline", "\xff\xfe\x80", " leading", "trailing ", "back\\slash", "*?[", "-rf",
+		"...",	     "tab\t",	     "\x01",	 "quote'\"",  "%s%n",	     "~",   "#",
+		"a:b",	     "e\xcc\x81",    "..x",	 ".hidden",
 	};
 	char text[64];
 	size_t listed = 0;

@@ -37,7 +37,8 @@ static void note_address(const char *what, const struct sockaddr_un *address, so
 {
 	static char here[PATH_MAX];
 	char path[PATH_MAX] = "";
-	size_t used = length > offsetof(struct sockaddr_un, sun_path) ? length - offsetof(struct sockaddr_un, sun_path) : 0;
+	size_t used =
+		length > offsetof(struct sockaddr_un, sun_path) ? length - offsetof(struct sockaddr_un, sun_path) : 0;
 
 	if (!here[0])
 		require(getcwd(here, sizeof(here)));
@@ -256,7 +257,9 @@ CHECK(EVERYONE, unix_abstract_and_pairs)
 	require(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 	note_name("pair", pair[0], get_peer);
 	header = CMSG_FIRSTHDR(&message);
-	*header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+	*header = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+				    .cmsg_type = SCM_RIGHTS,
+				    .cmsg_len = CMSG_LEN(sizeof(int)) };
 	passed = open("/etc", O_RDONLY | O_DIRECTORY);
 	memcpy(CMSG_DATA(header), &passed, sizeof(passed));
 	require(sendmsg(pair[0], &message, 0) == 1);

@@ -175,7 +175,9 @@ static uint64_t any_caps(const struct creds *c)
 
 static unsigned long any_cap(void)
 {
-	static const unsigned long caps[] = { CAP_CHOWN, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, 40, 41, 63, 64, 1ul << 32 };
+	static const unsigned long caps[] = {
+		CAP_CHOWN, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, 40, 41, 63, 64, 1ul << 32
+	};
 
 	return rnd(3) ? rnd(41) : caps[rnd(9)];
 }

@@ -74,7 +74,8 @@ static void test_entries(void)
 	ok(dircache_find(c, g, hash_of("a")) == DIR_UNKNOWN, "nothing is known at first");
 	dircache_add(c, g, hash_of("a"), DIR_ROOT);
 	dircache_add(c, g, hash_of("b"), DIR_IDENTITY);
-	ok(dircache_find(c, g, hash_of("a")) == DIR_ROOT && dircache_find(c, g, hash_of("b")) == DIR_IDENTITY, "two are found");
+	ok(dircache_find(c, g, hash_of("a")) == DIR_ROOT && dircache_find(c, g, hash_of("b")) == DIR_IDENTITY,
+	   "two are found");
 	dircache_add(c, g, hash_of("a"), DIR_IDENTITY);
 	ok(dircache_find(c, g, hash_of("a")) == DIR_IDENTITY, "the last word counts");
 	dircache_bump(c);
@@ -185,7 +186,8 @@ static void test_bad_files(void)
 	write_file(data, 0);
 	c = dircache_open(path);
 	dircache_add(c, dircache_generation(c), hash_of("a"), DIR_ROOT);
-	ok(dircache_find(dircache_open(path), dircache_generation(c), hash_of("a")) == DIR_ROOT, "an empty file is used");
+	ok(dircache_find(dircache_open(path), dircache_generation(c), hash_of("a")) == DIR_ROOT,
+	   "an empty file is used");
 	write_file(data, sizeof(data));
 	c = dircache_open(path);
 	ok(c && dircache_find(c, dircache_generation(c), hash_of("a")) == DIR_UNKNOWN, "a file of zeros is used");

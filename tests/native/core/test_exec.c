@@ -413,7 +413,8 @@ static void test_noexec(void)
 	FILE *mounts = fopen("/proc/self/mounts", "r");
 	bool found = false;
 
-	while (mounts && !found && fscanf(mounts, "%255s %255s %63s %511s %63[^\n]", dev, at, type, options, rest) == 5) {
+	while (mounts && !found &&
+	       fscanf(mounts, "%255s %255s %63s %511s %63[^\n]", dev, at, type, options, rest) == 5) {
 		if (!strstr(options, "noexec") || strstr(type, "proc") || strstr(type, "sys") || access(at, W_OK) < 0)
 			continue;
 		snprintf(path, sizeof(path), "%s/udockpy-noexec.%d", at, (int)getpid());

@@ -26,7 +26,8 @@ static void test_append(void)
 	ok(str_copy(buf, 8, "1234567") == 7 && !strcmp(buf, "1234567"), "copy that just fits");
 	ok(str_copy(buf, 8, "12345678") == -ENAMETOOLONG && !strcmp(buf, "1234567"), "copy that does not fit");
 	ok(str_copy(buf, 1, "") == 0 && !*buf, "copy of nothing");
-	ok(str_copy(buf, 8, "abc") == 3 && str_append(buf, 8, 3, "defg") == 7 && !strcmp(buf, "abcdefg"), "append that fits");
+	ok(str_copy(buf, 8, "abc") == 3 && str_append(buf, 8, 3, "defg") == 7 && !strcmp(buf, "abcdefg"),
+	   "append that fits");
 	ok(str_append(buf, 8, 7, "h") == -ENAMETOOLONG && !strcmp(buf, "abcdefg"), "append that does not fit");
 }
 
@@ -40,7 +41,9 @@ static void test_numbers(void)
 		     { 10, "10" },
 		     { 4294967296, "4294967296" },
 		     { UINT64_MAX, "18446744073709551615" } };
-	static const char *const bad[] = { "", " 1", "1 ", "-1", "+1", "0x1", "18446744073709551616", "99999999999999999999999" };
+	static const char *const bad[] = {
+		"", " 1", "1 ", "-1", "+1", "0x1", "18446744073709551616", "99999999999999999999999"
+	};
 	char buf[24];
 	uint64_t n;
 
@@ -60,7 +63,8 @@ static void test_numbers(void)
 
 static void test_prefixes(void)
 {
-	ok(str_eq("", "") && str_eq("a", "a") && !str_eq("a", "ab") && !str_eq("ab", "a") && !str_eq("", "a"), "equality");
+	ok(str_eq("", "") && str_eq("a", "a") && !str_eq("a", "ab") && !str_eq("ab", "a") && !str_eq("", "a"),
+	   "equality");
 	ok(path_has_prefix("/a/b", "/a", 2) && path_has_prefix("/a", "/a", 2), "path prefix");
 	ok(!path_has_prefix("/ab", "/a", 2) && !path_has_prefix("/", "/a", 2), "no path prefix");
 	ok(path_has_prefix("/a", "", 0) && path_has_prefix("", "", 0), "the root is the prefix of all");

@@ -391,8 +391,8 @@ static void test_kernel(void)
 /* ---- what vectors cannot say ---- */
 
 /* Whether `path` means the object at `expected` (beneath $TMP, or absolute), or fails with that error. */
-static void expect_at(const struct view *v, const struct here *here, int dirfd, const char *path, unsigned want, int error,
-		      const char *expected)
+static void expect_at(const struct view *v, const struct here *here, int dirfd, const char *path, unsigned want,
+		      int error, const char *expected)
 {
 	struct outcome got = { 0 }, wanted = { .error = error };
 	struct where where;
@@ -405,7 +405,8 @@ static void expect_at(const struct view *v, const struct here *here, int dirfd, 
 	if (!err)
 		got = object_of(0, where.fd, where.name, (where.magic ? 0 : AT_SYMLINK_NOFOLLOW) | AT_EMPTY_PATH);
 	if (!error) {
-		snprintf(host, sizeof(host), "%s%s%s", *expected == '/' ? "" : t.tmp, *expected == '/' ? "" : "/", expected);
+		snprintf(host, sizeof(host), "%s%s%s", *expected == '/' ? "" : t.tmp, *expected == '/' ? "" : "/",
+			 expected);
 		wanted = object_of(0, AT_FDCWD, host, AT_SYMLINK_NOFOLLOW);
 	}
 	describe(a, sizeof(a), got);
@@ -507,7 +508,8 @@ static void test_proc(void)
 		expect(&v, &here, text("/proc/self/fd/%d/..", secret_dir, 0), follow, EACCES, NULL);
 		expect(&v, &here, text("/proc/self/fd/%d/x", pipes[0], 0), follow, ENOTDIR, NULL);
 		expect(&v, &here, "/proc/self/fd/9999", follow, ENOENT, NULL);
-		ok(is_magic(&v, &here, text("/proc/self/fd/%d", pipes[0], 0), follow), "a pipe's descriptor is followed by the kernel");
+		ok(is_magic(&v, &here, text("/proc/self/fd/%d", pipes[0], 0), follow),
+		   "a pipe's descriptor is followed by the kernel");
 		ok(is_magic(&v, &here, "/proc/self/ns/mnt", follow), "a namespace is followed by the kernel");
 		ok(!is_magic(&v, &here, "/proc/self/ns/mnt", walk), "but not by lstat");
 		expect(&v, &here, text("/proc/%d/fd/%d", (int)child, inside), follow, 0, "root/file");
@@ -600,7 +602,8 @@ static void test_descriptors(void)
 		expect_at(&v, &here, file, "", follow, ENOENT, NULL);
 	}
 	expect_at(&v, &here, 9999, "", WANT_EMPTY | WANT_STRING, ENOENT, NULL);
-	ok(view_resolve(&v, &here, &scratch, usr, "lib", WANT_FOLLOW, &where) == 0 && where.fd == usr && where.unverified,
+	ok(view_resolve(&v, &here, &scratch, usr, "lib", WANT_FOLLOW, &where) == 0 && where.fd == usr &&
+		   where.unverified,
 	   "a plain name is answered as it is");
 	ok(view_path_of_fd(&v, usr, path, sizeof(path)) == 4 && !strcmp(path, "/usr"), "path of a descriptor");
 	ok(view_path_of_fd(&v, root, path, sizeof(path)) == 1 && !strcmp(path, "/"), "path of the root");
@@ -659,7 +662,8 @@ static void test_unresolve(void)
 	(void)view_add_bind(&v, "/home/u", "/home/u", false, false);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		n = view_unresolve(&v, cases[i].host, buf, sizeof(buf));
-		snprintf(message, sizeof(message), "host's %s is %s", cases[i].host, cases[i].guest ? cases[i].guest : "outside");
+		snprintf(message, sizeof(message), "host's %s is %s", cases[i].host,
+			 cases[i].guest ? cases[i].guest : "outside");
 		ok(cases[i].guest ? n == (long)strlen(buf) && !strcmp(buf, cases[i].guest) : n == -ENOENT, message);
 	}
 	ok(view_unresolve(&v, "/data/a/b", buf, 8) == -ENAMETOOLONG, "no room for the NUL");
@@ -699,12 +703,15 @@ static void test_building(void)
 	ok(view_add_bind(&v, "/a/./b", "/x", false, false) == -EINVAL, "no target with a dot");
 	ok(view_add_bind(&v, "/a/..", "/x", false, false) == -EINVAL, "no target with dotdot");
 	ok(view_add_bind(&v, "/a", "x", false, false) == -EINVAL, "no relative source");
-	ok(view_add_bind(&v, "/a/..b/...", "/x", false, false) == 0 && v.n_binds == 1, "but names that begin with dots");
-	ok(view_add_bind(&v, "/a/..b/...", "/y", false, false) == 0 && v.n_binds == 1, "the same target again replaces");
+	ok(view_add_bind(&v, "/a/..b/...", "/x", false, false) == 0 && v.n_binds == 1,
+	   "but names that begin with dots");
+	ok(view_add_bind(&v, "/a/..b/...", "/y", false, false) == 0 && v.n_binds == 1,
+	   "the same target again replaces");
 	ok(view_host_path(&v, "/a/..b/.../z", buf, sizeof(buf), &bind) == 4 && !strcmp(buf, "/y/z") && bind == v.binds,
 	   "with the later source");
 	ok(view_add_bind(&v, "/a", "/z/", false, false) == 0 && v.n_binds == 1, "a bind above covers");
-	ok(view_host_path(&v, "/a/..b/.../z", buf, sizeof(buf), NULL) == 12 && !strcmp(buf, "/z/..b/.../z"), "with its source");
+	ok(view_host_path(&v, "/a/..b/.../z", buf, sizeof(buf), NULL) == 12 && !strcmp(buf, "/z/..b/.../z"),
+	   "with its source");
 	ok(view_add_bind(&v, "/ab", "/", false, false) == 0 && v.n_binds == 2, "a bind of the host's root");
 	ok(view_host_path(&v, "/ab", buf, sizeof(buf), NULL) == 1 && !strcmp(buf, "/"), "is /");
 	ok(view_host_path(&v, "/ab/c", buf, sizeof(buf), NULL) == 2 && !strcmp(buf, "/c"), "and beneath it");
@@ -731,7 +738,8 @@ static void test_building(void)
 	ok(view_chroot(&v, "/jail", 8, "/host/jail", arena, sizeof(arena)) == 0 && v.n_binds == 1 && v.root_fd == 8 &&
 		   !strcmp(v.root, "/host/jail") && v.root != buf && v.root_read_only,
 	   "chroot");
-	ok(!strcmp(v.binds[0].guest, "/dev") && v.binds[0].identity && v.binds[0].guest_len == 4, "a bind beneath stays");
+	ok(!strcmp(v.binds[0].guest, "/dev") && v.binds[0].identity && v.binds[0].guest_len == 4,
+	   "a bind beneath stays");
 	ok(view_maybe_mountpoint(&v, "dev", 3) && !view_maybe_mountpoint(&v, "jailer", 6), "and is still found");
 	ok(view_host_path(&v, "/proc", buf, sizeof(buf), NULL) > 0 && !strcmp(buf, "/host/jail/proc"), "others go");
 	ok(view_chroot(&v, "/", 9, "/host/jail", arena, sizeof(arena)) == 0 && v.n_binds == 1 && v.root_fd == 9,
@@ -812,7 +820,8 @@ static void test_rest(void)
 	snprintf(path, sizeof(path), "%s/host/ro/pipe", t.tmp);
 	if (SYS4(mknodat, AT_FDCWD, path, 0010600, 0) < 0)
 		exit(1);
-	ok(view_resolve(&v, &here, &scratch, AT_FDCWD, "/ro/pipe", WANT_FOLLOW | WANT_WRITE, &where) == 0 && where.read_only,
+	ok(view_resolve(&v, &here, &scratch, AT_FDCWD, "/ro/pipe", WANT_FOLLOW | WANT_WRITE, &where) == 0 &&
+		   where.read_only,
 	   "a pipe on a read-only bind may be opened for writing");
 	ok(view_resolve(&v, &here, &scratch, AT_FDCWD, "/ro/pipe", WANT_WRITE, &where) == -EROFS, "but not touched");
 	ok(view_resolve(&v, &here, &scratch, AT_FDCWD, "/ro/file", WANT_FOLLOW, &where) == 0 && where.read_only,

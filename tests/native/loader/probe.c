@@ -71,7 +71,8 @@ static void print_auxv(void)
 		n++;
 	}
 	for (unsigned long i = 0; i < getauxval(AT_PHNUM); i++)
-		printf("segment %u %lx %lx\n", ph[i].p_type, (unsigned long)ph[i].p_vaddr, (unsigned long)ph[i].p_memsz);
+		printf("segment %u %lx %lx\n", ph[i].p_type, (unsigned long)ph[i].p_vaddr,
+		       (unsigned long)ph[i].p_memsz);
 	f = fopen("/proc/self/auxv", "r");
 	size = f ? fread(read_back, 1, sizeof(read_back), f) : 0;
 	/* The kernel's has zeros behind the end. */
@@ -117,7 +118,8 @@ static void dig(void)
 	pthread_getattr_np(pthread_self(), &attr);
 	pthread_attr_getstack(&attr, &stack, &size);
 	pthread_attr_destroy(&attr);
-	printf("stack %s\n", (char *)&now >= (char *)stack && (char *)&now < (char *)stack + size ? "inside" : "outside");
+	printf("stack %s\n",
+	       (char *)&now >= (char *)stack && (char *)&now < (char *)stack + size ? "inside" : "outside");
 	printf("depth %d\n", deep(20));
 	if (pthread_create(&t, NULL, thread, &now) == 0)
 		pthread_join(t, &stack);

@@ -1,5 +1,5 @@
-/* A program without a C library: exits with 0 when every register is zero and the stack is aligned at its start, and its
- * arguments and its zeroed data are where they belong; else with the number of the check. */
+/* A program without a C library: exits with 0 when every register is zero and the stack is aligned at its start,
+ * and its arguments and its zeroed data are where they belong; else with the number of the check. */
 	.section .note.GNU-stack, "", %progbits
 	.bss
 	.balign 8
