@@ -2,9 +2,8 @@
 #include "syscalls.h"
 
 #include <linux/errno.h>
-#ifdef __aarch64__
+
 #include "legacy.h"
-#endif
 
 #define PATH SYSCALL_PATH
 #define OWNER SYSCALL_OWNER

@@ -5,7 +5,12 @@
 #include <linux/errno.h>
 #include <linux/prctl.h>
 
+#include <linux/signal.h>
+
 #include "context.h"
+#include "trap.h"
+
+#define CONTEXT_MASK(uc) (*(uint64_t *)&(uc)->uc_sigmask)
 
 #define SYS_SECCOMP 1
 #define UNBLOCKABLE ((1ull << (SIGKILL - 1)) | (1ull << (SIGSTOP - 1)))
@@ -106,7 +111,8 @@ static void on_sigsys(int signo, siginfo_t *info, void *context)
 		guest_sigsys(signo, info, uc);
 		return;
 	}
-	context_to_call(uc, &c);
+	context_get(uc, &c.nr, c.arg, &c.ip, &c.sp);
+	c.context = uc;
 	ip = c.ip;
 	result = dispatch(&c);
 	/* A call that sent the guest elsewhere (a gate) leaves its registers alone. */
@@ -236,7 +242,7 @@ long op_sigprocmask(struct call *c)
 /* The frame about to be returned to may have been edited by the guest's handler. */
 long op_sigreturn(struct call *c)
 {
-	struct ucontext *uc = context_of_sigreturn(c);
+	struct ucontext *uc = context_at(c->sp);
 
 	if (guest_readable(uc, sizeof(*uc)) && (CONTEXT_MASK(uc) & SIGSYS_BIT)) {
 		CONTEXT_MASK(uc) &= ~SIGSYS_BIT;
