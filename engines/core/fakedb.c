@@ -265,21 +265,25 @@ static int touch(const void *p)
 
 static int touch_range(const void *p, size_t size)
 {
-	for (size_t i = 0; i < size; i += PAGE)
-		if (touch((const char *)p + i) < 0)
+	uintptr_t at = (uintptr_t)p, end = at + size;
+
+	for (; at < end; at = (at | (PAGE - 1)) + 1)
+		if (touch((const void *)at) < 0)
 			return -ENOSPC;
-	return touch((const char *)p + size - 1);
+	return 0;
 }
 
-/* Takes `n` units of `capacity` at *used. Returns the first of them, or -ENOSPC. */
-static int64_t take(uint64_t *used, uint64_t n, uint64_t capacity)
+/* Takes `n` units, `unit` bytes each, of the `capacity` at `base`, counted by *used. What is taken can be written.
+ * Returns the first of them, or -ENOSPC. */
+static int64_t take(uint64_t *used, uint64_t n, uint64_t capacity, const void *base, size_t unit)
 {
 	uint64_t old = __atomic_load_n(used, __ATOMIC_RELAXED);
 
-	if (touch(used) < 0)
-		return -ENOSPC;
 	do {
 		if (old > capacity || n > capacity - old)
+			return -ENOSPC;
+		/* First, so that no hole is ever counted: where memory is the disk, even reading one needs room. */
+		if (touch_range((const char *)base + old * unit, n * unit) < 0 || touch(used) < 0)
 			return -ENOSPC;
 	} while (!__atomic_compare_exchange_n(used, &old, old + n, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	return (int64_t)old;
@@ -293,14 +297,12 @@ static int64_t append(struct fakedb *db, const struct entry *e)
 	int64_t number;
 
 	do {
-		number = take(&h->entries_used, 1, h->entries);
+		number = take(&h->entries_used, 1, h->entries, entry_at(db, 0), sizeof(*e));
 		if (number < 0)
 			return number;
 		new = entry_at(db, (uint64_t)number);
 		/* After a crash of the machine the counter on the disk may lag behind what it counts. */
 	} while (new->ino || new->check);
-	if (touch(new) < 0)
-		return -ENOSPC;
 	*new = *e;
 	new->check = entry_check(e, (uint64_t)number);
 	return number;
@@ -596,12 +598,10 @@ static int write_set(struct fakedb *db, uint64_t ino, const struct set *old, con
 		return 0;
 	if (size > SET_MAX)
 		return -ENOSPC;
-	at = take(&h->heap_used, (sizeof(*s) + size + 7) & ~7ull, h->heap);
+	at = take(&h->heap_used, (sizeof(*s) + size + 7) & ~7ull, h->heap, (char *)db->map + h->heap_offset, 1);
 	if (at < 0)
 		return (int)at;
 	s = (struct set *)((char *)db->map + h->heap_offset + (uint64_t)at);
-	if (touch_range(s, sizeof(*s) + size) < 0)
-		return -ENOSPC;
 	*s = (struct set){ .ino = ino, .size = (uint32_t)size, .count = count };
 	/* The padding between attributes must be zero even where a lost write was before. */
 	memset(s + 1, 0, size);
@@ -851,6 +851,10 @@ static int write_file(const char *name, const struct header *h, uint64_t size)
 		if (r >= 0)
 			r = r == sizeof(*h) ? 0 : -ENOSPC;
 	}
+	/* Readers look at every slot, and on a full tmpfs even reading a hole is a SIGBUS. Where this is not supported,
+	 * holes can be read. */
+	if (r == 0 && SYS4(fallocate, fd, 0, 0, h->entries_offset) == -ENOSPC)
+		r = -ENOSPC;
 	(void)sys_close((int)fd);
 	if (r < 0)
 		(void)SYS3(unlinkat, AT_FDCWD, name, 0);
