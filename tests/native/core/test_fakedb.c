@@ -451,7 +451,7 @@ static void test_foreign(void)
 	unlink(path);
 	ok(mkfifo(path, 0600) == 0 && fakedb_open(&db, path, true, false) == -EUCLEAN, "foreign: a fifo");
 	unlink(path);
-	ok(fakedb_open(&db, path, false, false) == -ENOENT && fakedb_verify(&db) == -ENOENT, "missing: no file is made");
+	ok(fakedb_open(&db, path, false, false) == -ENOENT && fakedb_verify(&db) == -ENOENT, "missing: none is made");
 	ok(fakedb_open(&db, "/proc/version", false, true) == -EUCLEAN, "foreign: /proc/version");
 }
 
