@@ -74,6 +74,32 @@ static long name_by_root(const struct where *w, char *buf, size_t size)
 	return len < 0 ? len : str_append(buf, size, (size_t)len, w->name);
 }
 
+/* Whether a relative name leads the same way untranslated: then it is kept, for getsockname(2) to say it again. */
+static bool stays(const char *guest, unsigned want)
+{
+	char parent[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
+	const char *path = guest, *last = guest;
+	long fd;
+
+	if (guest[0] == '/')
+		return false;
+	if (want & WANT_PARENT) {
+		for (const char *q = guest; *q; q++)
+			if (*q == '/')
+				last = q + 1;
+		if (last == guest)
+			return true;
+		memcpy(parent, guest, (size_t)(last - guest));
+		parent[last - guest] = '\0';
+		path = parent;
+	}
+	fd = sys_openat2(AT_FDCWD, path, O_PATH | O_CLOEXEC, 0, RESOLVE_BENEATH);
+	if (fd < 0)
+		return false;
+	(void)sys_close((int)fd);
+	return true;
+}
+
 /* Rewrites a guest's address into *ret_address. Returns its size, 0 when it stays as it is, or -errno. *ret_fd is a
  * descriptor to close afterwards, or -1. */
 static long address_in(const struct process *p, const void *address, size_t size, unsigned want,
@@ -101,8 +127,8 @@ static long address_in(const struct process *p, const void *address, size_t size
 		r = -EADDRINUSE;
 	if (r < 0)
 		goto out;
-	if (w.fd == AT_FDCWD && w.name == guest) {
-		r = 0; /* right as it stands: the name is kept, relative ones too */
+	if (stays(guest, want)) {
+		r = 0;
 		goto out;
 	}
 	ret_address->sun_family = AF_UNIX_NR;
