@@ -907,7 +907,7 @@ static int create_default(const char *path)
 	static const struct {
 		uint32_t slots, entries, heap;
 	} sizes[] = {
-		{ 1u << 20, 1u << 22, 1u << 28 },
+		{ 1u << 20, 1u << 20, 1u << 26 },
 		{ 1u << 18, 1u << 19, 1u << 24 },
 		{ 1u << 14, 1u << 16, 1u << 20 },
 	};

@@ -56,7 +56,7 @@ def test_static_c(engine: Product, world: World, program: str, options: list[str
     assert done.returncode == 42, text(done)
 
 
-@pytest.mark.parametrize("round_", range(5))
+@pytest.mark.parametrize("round_", range(3))
 @pytest.mark.parametrize("options", [[], ["--root"]], ids=["user", "root"])
 def test_static_go_with_64_goroutines(
     engine: Product, world: World, options: list[str], round_: int

@@ -90,6 +90,7 @@ BUSYBOX_APPLETS = [
     "md5sum",
     "mkdir",
     "mkfifo",
+    "mknod",
     "mv",
     "printenv",
     "printf",
