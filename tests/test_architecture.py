@@ -123,10 +123,11 @@ MAY_USE = {
     "core": set(),
     "launch": {"core"},
     "loader": {"core"},
-    "trap": {"launch", "loader", "core"},
+    "calls": {"launch", "loader", "core"},
+    "trap": {"calls", "launch", "loader", "core"},
     "userns": {"launch", "loader", "core"},
-    "ptrace": {"launch", "loader", "core"},
-    "preload": {"loader", "core"},
+    "ptrace": {"calls", "launch", "loader", "core"},
+    "preload": {"calls", "loader", "core"},
 }
 FREESTANDING = re.compile(
     r"(stddef|stdint|stdbool|stdarg)\.h|linux/.+\.h|asm/.+\.h|asm-generic/.+\.h"

@@ -1,7 +1,7 @@
 /* Looking at files: the kernel answers, and what the file pretends is laid over the answer. */
 #include <linux/errno.h>
 
-#include "trap.h"
+#include "calls.h"
 
 /* makedev of the kernel's struct stat (new_encode_dev). */
 static unsigned long encode_dev(uint32_t major, uint32_t minor)

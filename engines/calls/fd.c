@@ -4,7 +4,7 @@
 #include <linux/mman.h>
 
 #include "loader/loader.h"
-#include "trap.h"
+#include "calls.h"
 
 #define DT_LNK 10
 #define FIOCLEX 0x5451

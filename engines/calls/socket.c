@@ -7,7 +7,7 @@
 #include <linux/socket.h>
 #include <linux/un.h>
 
-#include "trap.h"
+#include "calls.h"
 
 #define AF_UNIX_NR 1
 #define SOL_SOCKET_NR 1

@@ -7,7 +7,7 @@
 #include <linux/seccomp.h>
 
 #include "launch/report.h"
-#include "trap.h"
+#include "calls.h"
 
 #define CAP_SYS_ADMIN_NR 21
 #define PTRACE_TRACEME_NR 0

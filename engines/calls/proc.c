@@ -2,7 +2,7 @@
 #include <linux/errno.h>
 #include <linux/memfd.h>
 
-#include "trap.h"
+#include "calls.h"
 #include "walk.h"
 
 enum kind { KIND_NONE, KIND_MAPS, KIND_STATUS };

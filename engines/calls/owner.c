@@ -2,7 +2,7 @@
  * owner and never carries set-id bits; the difference to what the guest asked for is in the fakedb. */
 #include <linux/errno.h>
 
-#include "trap.h"
+#include "calls.h"
 
 #define CAP_CHOWN 0
 #define CAP_FOWNER 3

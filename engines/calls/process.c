@@ -1,5 +1,5 @@
 /* The state of the guest process, and who it belongs to when a vfork child shares the memory. */
-#include "trap.h"
+#include "calls.h"
 
 struct engine engine;
 

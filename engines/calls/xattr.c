@@ -3,7 +3,7 @@
 #include <linux/errno.h>
 #include <linux/limits.h>
 
-#include "trap.h"
+#include "calls.h"
 
 #define CAP_SYS_ADMIN 21
 #define CAP_SETFCAP 31

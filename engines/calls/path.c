@@ -3,7 +3,7 @@
 #include <linux/inotify.h>
 #include <linux/mman.h>
 
-#include "trap.h"
+#include "calls.h"
 
 static bool is_plain_name(const char *path)
 {

@@ -1,7 +1,7 @@
 /* Opening files: by far the commonest path call that changes something. */
 #include <linux/errno.h>
 
-#include "trap.h"
+#include "calls.h"
 
 #define VALID_OPEN_FLAGS                                                                                               \
 	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | FASYNC |       \

@@ -1,7 +1,7 @@
 /* From a system call to its handler, by the table. */
 #include <linux/errno.h>
 
-#include "trap.h"
+#include "calls.h"
 
 static long raw(const struct call *c)
 {

@@ -2,7 +2,7 @@
  * guest's signal handler jumps out of an interrupted call; when none is left, memory is mapped for the one call. */
 #include <linux/mman.h>
 
-#include "trap.h"
+#include "calls.h"
 
 #define SLOTS 6
 

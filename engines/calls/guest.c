@@ -3,7 +3,7 @@
  * does nothing. */
 #include <linux/errno.h>
 
-#include "trap.h"
+#include "calls.h"
 
 #define PAGE 4096ul
 

@@ -5,7 +5,7 @@
 #include <linux/errno.h>
 #include <linux/mman.h>
 
-#include "trap.h"
+#include "calls.h"
 #include "launch/report.h"
 
 #define POINTERS 1024 /* arguments that need no memory of their own */

@@ -1,0 +1,231 @@
+/* The answers to intercepted system calls, given inside the guest's own process. A front end (a signal frame, a patched
+ * site, a redirected tracee) fetches the arguments into a struct call, calls dispatch(), and delivers what it returns.
+ *
+ * Rules of everything reached from the handler: it runs at any instruction of the guest, on any stack, in any
+ * thread, in a vfork child that shares its parent's memory. So: no locks, no heap, small stack frames, no state but
+ * struct process. */
+#ifndef CALLS_H
+#define CALLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "creds.h"
+#include "dircache.h"
+#include "exec.h"
+#include "fakedb.h"
+#include "plan.h"
+#include "str.h"
+#include "sys.h"
+#include "syscalls.h"
+#include "view.h"
+
+/* No global offset table: the program is linked at a fixed, high address. */
+#pragma GCC visibility push(hidden)
+
+#define SIGSYS_NR 31
+#define SIGSYS_BIT (1ull << (SIGSYS_NR - 1))
+
+struct ucontext;
+
+/* One intercepted system call. */
+struct call {
+	long nr;
+	unsigned long arg[6];
+	unsigned long ip; /* where it returns to */
+	unsigned long sp; /* the guest's stack pointer */
+	struct ucontext *context; /* the signal frame, or NULL when a patched site called */
+};
+
+/* struct sigaction as the kernel has it (not as libc). */
+struct kernel_sigaction {
+	void *handler;
+	unsigned long flags;
+	void *restorer;
+	uint64_t mask;
+};
+
+
+/* What a guest process is, as far as the engine pretends or remembers it. A vfork child shares the memory of its
+ * parent: it gets a copy of its own when it changes something (process_writable). */
+struct process {
+	int pid; /* set before a vfork, so that the child can tell itself from its parent; else stale */
+	bool chrooted;
+	struct view *view;
+	struct creds creds;
+	uint32_t umask;
+	uint8_t seccomp; /* what PR_GET_SECCOMP says: the mode the guest asked for */
+	uint64_t sigsys_in_mask; /* signals whose sa_mask holds SIGSYS, which the kernel was not told */
+	struct kernel_sigaction sigsys_action; /* the guest's own */
+};
+
+/* Constant for the life of a program. */
+struct engine {
+	bool pretend;
+	bool translate; /* path rows are on */
+	uint32_t uid, gid; /* real */
+	int root_fd;
+	struct fakedb db;
+	const char *db_path, *cache_path;
+	const char *exe; /* guest path of the program */
+	unsigned long no_patch_start, no_patch_end; /* code that must not be patched (Go) */
+	bool patch;
+	bool stats;
+	bool has_openat2;
+	bool sigsys_pending;
+
+	unsigned last_cap;
+};
+
+extern struct engine engine;
+
+/* process.c */
+struct process *process_first(void);
+const struct process *process_current(void);
+struct process *process_writable(void); /* to change it */
+void process_before_vfork(void);
+/* Where the process stands; `relative` = a relative path asks. */
+struct here process_here(const struct process *p, bool relative);
+void process_cwd_changed(void);
+
+/* guest.c: the guest's memory, which may not be there */
+bool guest_readable(const void *address, size_t size);
+bool guest_writable(void *address, size_t size);
+/* Length of a string of less than PATH_MAX bytes, -EFAULT or -ENAMETOOLONG. */
+long guest_strlen(const char *s);
+
+/* scratch.c */
+struct scratch *scratch_get(void);
+void scratch_put(struct scratch *s);
+
+/* Gates of the front end's entry.S: each runs one vfork or clone in place of the guest's own instruction. */
+#define GATES 64
+#define GATE_SIZE 32
+extern unsigned long gate_return[GATES]; /* where each gate goes back to */
+extern char gates_vfork[], gates_clone[];
+extern int engine_vm_shared; /* vfork children that run in this memory now */
+
+/* The front end's: calls about signals, while a signal is what it lives on. */
+long op_sigaction(struct call *c);
+long op_sigprocmask(struct call *c);
+long op_sigreturn(struct call *c);
+long op_sigpending(struct call *c);
+long op_sigsuspend(struct call *c);
+long op_wait_mask(struct call *c, unsigned arg);
+long op_wait_mask_pair(struct call *c);
+bool sigsys_blocked(void);
+void sigsys_block(bool block);
+
+/* dispatch.c */
+long dispatch(struct call *c);
+
+/* path.c */
+/* Resolves argument `which` of the call. Returns 0 or -errno. `s` keeps the name. */
+int path_resolve(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
+		 unsigned want, struct where *ret_where);
+/* The same for any path; with WANT_FOLLOW the answer is verified not to be a symlink (unless .magic). */
+int path_resolve_at(const struct process *p, struct scratch *s, int dirfd, const char *path, unsigned want,
+		    struct where *ret_where);
+/* For calls that change something: holds the directory of the answer by a descriptor that no link can lead astray
+ * any more, and makes *w relative to it. -ELOOP when a link came into the way since; path_unpin() lets go. */
+struct pin {
+	int fd; /* -1 = none */
+};
+int path_pin(struct where *w, struct pin *ret_pin);
+void path_unpin(const struct pin *pin);
+/* path_resolve() and path_pin(), again when a link came between. */
+int path_resolve_pinned(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
+			unsigned want, struct where *ret_where, struct pin *ret_pin);
+unsigned path_want(const struct call *c, const struct path_arg *arg);
+long op_at(struct call *c, const struct syscall_row *row, unsigned want);
+long op_string(struct call *c, const struct syscall_row *row, unsigned want);
+long op_readlink(struct call *c, const struct syscall_row *row);
+long op_access(struct call *c, const struct syscall_row *row);
+long op_inotify(struct call *c);
+long op_chdir(struct call *c);
+long op_fchdir(struct call *c);
+long op_getcwd(struct call *c);
+long op_chroot(struct call *c);
+long op_rmdir(struct call *c, const struct syscall_row *row);
+long op_unlink(struct call *c, const struct syscall_row *row);
+long op_rename(struct call *c, const struct syscall_row *row);
+long op_link(struct call *c, const struct syscall_row *row);
+
+/* open.c */
+long op_open(struct call *c, const struct syscall_row *row);
+long op_openat2(struct call *c);
+
+/* stat.c */
+long op_stat(struct call *c, const struct syscall_row *row);
+long op_fstat(struct call *c);
+long op_statx(struct call *c, const struct syscall_row *row);
+
+/* owner.c */
+bool owner_record(int dirfd, const char *name, int flags, struct fakedb_key *ret_key, struct fakedb_record *ret_record);
+#define GID_UNCHANGED (~0u)
+uint32_t owner_parent_gid(int dirfd, const char *name);
+void owner_created(const struct process *p, int dirfd, const char *name, int flags, uint32_t mode, uint32_t real_mode,
+		   uint32_t parent_gid, bool directory);
+long op_mkdir(struct call *c, const struct syscall_row *row);
+long op_mknod(struct call *c, const struct syscall_row *row);
+long op_symlink(struct call *c, const struct syscall_row *row);
+long op_chmod(struct call *c, const struct syscall_row *row);
+long op_fchmod(struct call *c);
+long op_chown(struct call *c, const struct syscall_row *row);
+long op_fchown(struct call *c);
+
+/* xattr.c */
+long op_xattr(struct call *c, const struct syscall_row *row);
+
+/* socket.c */
+long op_bind_connect(struct call *c, const struct syscall_row *row);
+long op_sendto(struct call *c);
+long op_sendmsg(struct call *c);
+long op_sendmmsg(struct call *c);
+long op_name_out(struct call *c, unsigned address_arg, unsigned length_arg);
+long op_recvmsg(struct call *c);
+long op_recvmmsg(struct call *c);
+long op_getsockopt(struct call *c);
+
+/* fd.c */
+long op_hidden_fcntl(struct call *c);
+long op_dup2(struct call *c);
+long op_close_range(struct call *c);
+long op_getdents(struct call *c);
+long op_memory(struct call *c);
+
+/* identity.c */
+long op_identity(struct call *c, const struct syscall_row *row);
+long op_prctl(struct call *c);
+long op_seccomp(struct call *c);
+long op_unshare(struct call *c);
+long op_ptrace(struct call *c);
+
+/* program.c: execve, from a guest's call and from the launcher */
+long op_execve(struct call *c, const struct syscall_row *row);
+long op_vfork(struct call *c, bool wait);
+long program_start(const char *path, char **argv, char **envp);
+void program_before_vfork(void);
+struct resume_state {
+	int exe_fd, interp_fd;
+	unsigned flags;
+	int root_fd;
+	uint32_t umask;
+	bool sigsys_blocked, sigsys_ignored;
+	uint8_t seccomp;
+	bool secure;
+	const char *creds;
+};
+int resume_decode(const char *text, struct resume_state *ret_state);
+
+/* proc.c: files of /proc whose contents name host paths or real ids */
+/* Opens `name` (a host path under /proc) with its contents rewritten. Returns a descriptor, -errno, or -ENOSYS when the
+ * file needs no rewriting. */
+long proc_open(const struct process *p, struct scratch *s, const char *name, long flags);
+/* The guest path of the program of process `pid`; its length or -errno. */
+long proc_exe(const struct process *p, struct scratch *s, int pid, char *buf, size_t size);
+
+#pragma GCC visibility pop
+
+#endif
