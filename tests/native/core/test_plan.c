@@ -95,7 +95,7 @@ static void test_defaults(void)
 		   !plan.has_gid && !plan.has_groups && !plan.n_env && !plan.unshare_pid && plan.n_command == 1 &&
 		   !error.word,
 	   "a command alone");
-	ok(parse("--rootfs / -- c") == 0 && is(plan.rootfs, "/") && !plan.read_only, "the host's root as root directory");
+	ok(parse("--rootfs / -- c") == 0 && is(plan.rootfs, "/") && !plan.read_only, "the host's root as the guest's");
 	ok(parse("--groups _ -- c") == 0 && plan.has_groups && plan.n_groups == 0, "--groups: none at all");
 	ok(parse("--setenv A 1 --clearenv --setenv B 2 -- c") == 0 && plan.clear_env && plan.n_env == 1 &&
 		   is(plan.env[0].name, "B"),
@@ -134,7 +134,8 @@ static void test_refusals(void)
 		   refused("--groups ,1 -- c", "--groups") && refused("--groups 1,,2 -- c", "--groups") &&
 		   refused("--groups 1;2 -- c", "--groups") && refused("--groups 4294967295 -- c", "--groups"),
 	   "malformed groups");
-	ok(refused("--rootfs /a --rootfs /b -- c", "--rootfs") && refused("--rootfs /a --ro-rootfs /a -- c", "--ro-rootfs") &&
+	ok(refused("--rootfs /a --rootfs /b -- c", "--rootfs") &&
+		   refused("--rootfs /a --ro-rootfs /a -- c", "--ro-rootfs") &&
 		   refused("--uid 1 --uid 1 -- c", "--uid") && refused("--chdir / --chdir / -- c", "--chdir") &&
 		   refused("--groups 1 --groups 1 -- c", "--groups"),
 	   "what may be said once");
