@@ -135,3 +135,15 @@ def test_block_parses(block: Block) -> None:
         settings = {setting.name: setting for setting in SETTINGS}
         for name, value in parser[SECTION].items():
             settings[name].parse(value)
+
+
+def test_pages_that_the_sources_name_are_there() -> None:
+    named: dict[str, str] = {}
+    for folder in ("engines", "udockpy", "tests", "scripts"):
+        for path in sorted((TREE / folder).rglob("*")):
+            if path.suffix in {".c", ".h", ".def", ".S", ".py"} and path.is_file():
+                for page in re.findall(r"docs/[a-z0-9/-]+\.md", path.read_text(errors="replace")):
+                    named[page] = str(path.relative_to(TREE))
+    assert named
+    missing = {page: source for page, source in named.items() if not (TREE / page).is_file()}
+    assert not missing
