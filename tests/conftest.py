@@ -14,7 +14,9 @@ import pytest
 from support.product import ENGINE_REFUSED, Product, text
 from support.world import DEFAULT, World, copy_tree, missing, remove_tree
 
-ENGINES = ("userns", "trap")
+from udockpy import engines
+
+ENGINES = tuple(engines.ENGINES)
 SCRATCH = "/var/tmp"  # not /tmp: a guest may be shown that
 
 

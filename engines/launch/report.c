@@ -9,6 +9,7 @@
 #include "sys.h"
 
 #define PARTS_MAX 12
+#define STDOUT 1
 #define STDERR 2
 
 static const char *const texts[] = {
@@ -93,6 +94,27 @@ const char *error_text(long error)
 	return error < 0 && i < sizeof(texts) / sizeof(texts[0]) ? texts[i] : NULL;
 }
 
+static const struct {
+	int error;
+	const char *name;
+} names[] = {
+	{ EPERM, "EPERM" },	{ ENOENT, "ENOENT" },	{ EIO, "EIO" },		{ EAGAIN, "EAGAIN" },
+	{ ENOMEM, "ENOMEM" },	{ EACCES, "EACCES" },	{ EBUSY, "EBUSY" },	{ EEXIST, "EEXIST" },
+	{ EXDEV, "EXDEV" },	{ ENODEV, "ENODEV" },	{ ENOTDIR, "ENOTDIR" }, { EISDIR, "EISDIR" },
+	{ EINVAL, "EINVAL" },	{ ENFILE, "ENFILE" },	{ EMFILE, "EMFILE" },	{ ENOSPC, "ENOSPC" },
+	{ EROFS, "EROFS" },	{ EMLINK, "EMLINK" },	{ EPIPE, "EPIPE" },	{ ENAMETOOLONG, "ENAMETOOLONG" },
+	{ ENOSYS, "ENOSYS" },	{ ELOOP, "ELOOP" },	{ EUSERS, "EUSERS" },	{ EOPNOTSUPP, "EOPNOTSUPP" },
+	{ ESTALE, "ESTALE" },	{ E2BIG, "E2BIG" },	{ ENOEXEC, "ENOEXEC" }, { ENODATA, "ENODATA" },
+};
+
+const char *error_name(long error)
+{
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i].error == -error)
+			return names[i].name;
+	return "EUNKNOWN";
+}
+
 struct message {
 	struct iovec parts[PARTS_MAX];
 	unsigned n;
@@ -139,4 +161,21 @@ _Noreturn void die(int status, const char *what, const char *object, long error,
 {
 	report(what, object, error, hint);
 	sys_exit_group(status);
+}
+
+_Noreturn void probe_end(const char *step, long error)
+{
+	struct message m = { .n = 0 };
+
+	if (error >= 0) {
+		add(&m, "{\"works\": true, \"step\": null, \"errno\": null}\n");
+	} else {
+		add(&m, "{\"works\": false, \"step\": \"");
+		add(&m, step);
+		add(&m, "\", \"errno\": \"");
+		add(&m, error_name(error));
+		add(&m, "\"}\n");
+	}
+	(void)SYS3(writev, STDOUT, m.parts, m.n);
+	sys_exit_group(error >= 0 ? 0 : EXIT_ENGINE);
 }

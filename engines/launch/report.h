@@ -20,4 +20,11 @@ _Noreturn void die(int status, const char *what, const char *object, long error,
 /* English text of -errno (as strerror(3)), or NULL when unknown. */
 const char *error_text(long error);
 
+/* "EPERM" for -EPERM; "EUNKNOWN" for what the table lacks. */
+const char *error_name(long error);
+
+/* Ends `HELPER --probe`: says on standard output, as one line of JSON, whether this node allows the engine, which is
+ * what udockpy/engines/host.py reads. `step` names where a refusal (`error`, -errno) came; `error` >= 0 is a yes. */
+_Noreturn void probe_end(const char *step, long error);
+
 #endif

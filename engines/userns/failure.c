@@ -91,19 +91,6 @@ static const struct hint {
 	{ STEP_HELPER, 0, "reinstall udockpy: its helpers must be readable and executable" },
 };
 
-static const struct {
-	int error;
-	const char *name;
-} errors[] = {
-	{ EPERM, "EPERM" },	{ ENOENT, "ENOENT" },	{ EIO, "EIO" },		{ EAGAIN, "EAGAIN" },
-	{ ENOMEM, "ENOMEM" },	{ EACCES, "EACCES" },	{ EBUSY, "EBUSY" },	{ EEXIST, "EEXIST" },
-	{ EXDEV, "EXDEV" },	{ ENODEV, "ENODEV" },	{ ENOTDIR, "ENOTDIR" }, { EISDIR, "EISDIR" },
-	{ EINVAL, "EINVAL" },	{ ENFILE, "ENFILE" },	{ EMFILE, "EMFILE" },	{ ENOSPC, "ENOSPC" },
-	{ EROFS, "EROFS" },	{ EMLINK, "EMLINK" },	{ EPIPE, "EPIPE" },	{ ENAMETOOLONG, "ENAMETOOLONG" },
-	{ ENOSYS, "ENOSYS" },	{ ELOOP, "ELOOP" },	{ EUSERS, "EUSERS" },	{ EOPNOTSUPP, "EOPNOTSUPP" },
-	{ ESTALE, "ESTALE" },	{ E2BIG, "E2BIG" },	{ ENOEXEC, "ENOEXEC" }, { ENODATA, "ENODATA" },
-};
-
 int fail(struct failure *ret_failure, enum step step, const char *object, long error)
 {
 	*ret_failure = (struct failure){ .step = step, .object = object, .error = error };
@@ -113,14 +100,6 @@ int fail(struct failure *ret_failure, enum step step, const char *object, long e
 const char *step_name(enum step step)
 {
 	return steps[step].name;
-}
-
-const char *error_name(long error)
-{
-	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
-		if (errors[i].error == -error)
-			return errors[i].name;
-	return "EUNKNOWN";
 }
 
 static const char *hint_of(const struct failure *failure)

@@ -53,9 +53,6 @@ int fail(struct failure *ret_failure, enum step step, const char *object, long e
 /* Name of a step, as the probe's JSON has it. */
 const char *step_name(enum step step);
 
-/* "EPERM" for -EPERM; "EUNKNOWN" for what the table lacks. */
-const char *error_name(long error);
-
 /* Reports the failure with its hint and exits: EXIT_ENGINE for what the node refuses, EXIT_UDOCKPY otherwise. */
 _Noreturn void die_of(const struct failure *failure);
 

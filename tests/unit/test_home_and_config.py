@@ -60,7 +60,6 @@ def test_defaults_need_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[udockpy]\nengine = docker\n", "engine = docker.*not one of"),
         ("[udockpy]\nbind_home = perhaps\n", "not yes or no"),
         ("[udockpy]\nengin = trap\n", "engin.*unknown"),
         ("engine = trap\n", "no section headers"),

@@ -6,6 +6,7 @@ import os
 
 import click
 
+from udockpy.cli.options import ENGINE_NAMES
 from udockpy.operations.bootstrap import Bootstrap
 from udockpy.operations.bootstrap import bootstrap as operation
 
@@ -16,7 +17,7 @@ from udockpy.operations.bootstrap import bootstrap as operation
 @click.option(
     "--variant", metavar="NAME", default="minbase", show_default=True, help="debootstrap's variant"
 )
-@click.option("--engine", metavar="ENGINE", help="auto, userns or trap")
+@click.option("--engine", metavar="ENGINE", help=ENGINE_NAMES)
 @click.option("--verbose", is_flag=True, help="say which engine is used, and why")
 @click.argument("suite")
 @click.argument("sandbox")

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from udockpy.engines import ENGINES
+
 FLAG, VALUE, LIST = "flag", "value", "list"
+ENGINE_NAMES = ", ".join(("auto", *ENGINES))
 
 
 class Option(NamedTuple):
@@ -40,7 +43,7 @@ RUN_OPTIONS = (
     ),
     Option("root", FLAG, ("--root",), "be root (pretended)"),
     Option("read_only", FLAG, ("--read-only",), "keep the guest from changing its root filesystem"),
-    Option("engine", VALUE, ("--engine",), "how to run the guest: auto, userns or trap", "ENGINE"),
+    Option("engine", VALUE, ("--engine",), f"how to run the guest: {ENGINE_NAMES}", "ENGINE"),
     Option("pid", FLAG, ("--pid",), "let the guest see its own processes only (userns)"),
     Option("ipc", FLAG, ("--ipc",), "give the guest its own System V IPC (userns)"),
     Option("net", FLAG, ("--net",), "give the guest an empty network (userns)"),

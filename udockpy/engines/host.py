@@ -1,18 +1,22 @@
 """What this node allows, found out by trying: each helper does the whole of what it would do for a
 guest.
 
-A yes is remembered until the next boot, as long as nothing it depends on looks different. A no is
-never remembered: an administrator or another batch node may cure it at any moment.
+What was found is remembered until the next boot, as long as nothing it depends on looks different.
+A no is believed for a minute only, and never when a run would fail for it: what cures it may be out
+of sight (a security module's policy, a mount).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 
 from udockpy import home as homes
 from udockpy import native
+from udockpy.engines import ENGINES
 from udockpy.engines.interface import Host, Probe
-from udockpy.errors import HelperError, reason_of
+from udockpy.errors import HelperError, StateError, reason_of
 from udockpy.home import Home
 from udockpy.util import atomic
 from udockpy.util.process import capture
@@ -25,19 +29,25 @@ SYSCTLS = (
 LIMITS = (b"NoNewPrivs:", b"Seccomp:", b"Seccomp_filters:", b"CapBnd:")
 
 
-def gather(home: Home) -> Host:
-    """The facts about this node."""
+# Seconds for which a no is believed.
+PATIENCE = 60
+
+
+def gather(home: Home, *, fresh: bool = False) -> Host:
+    """The facts about this node; `fresh` ones have all been tried now."""
     system = os.uname()
     surroundings = _surroundings(system.release)
     return Host(
         machine=system.machine,
-        userns=_remembered(home, "udockpy-userns", surroundings),
-        trap=_remembered(home, "udockpy-trap", surroundings),
+        probes={
+            name: _probe(home, engine.helper, surroundings, fresh=fresh)
+            for name, engine in ENGINES.items()
+        },
         foreign=_foreign(),
     )
 
 
-def _remembered(home: Home, helper: str, surroundings: bytes | None) -> Probe:
+def _probe(home: Home, helper: str, surroundings: bytes | None, *, fresh: bool) -> Probe:
     try:
         path = native.helper(helper)
     except HelperError as e:
@@ -45,15 +55,39 @@ def _remembered(home: Home, helper: str, surroundings: bytes | None) -> Probe:
     if surroundings is None:
         return _try(path)
     # The user and his node are in the name of the folder, the helper's build in the content.
-    file = os.path.join(home.run, f"{helper}.works")
-    expected = surroundings + f"{path} {os.stat(path).st_mtime_ns}\n".encode()
-    if _content(file) == expected:
-        return Probe(works=True)
-    probe = _try(path)
-    if probe.works:
-        homes.make(home.run)
-        atomic.write(file, expected)
+    file = os.path.join(home.run, f"{helper}.probe")
+    key = surroundings + f"{path} {os.stat(path).st_mtime_ns}\n".encode()
+    probe = None if fresh else _recall(file, key)
+    if probe is None:
+        probe = _try(path)
+        _remember(file, key, probe)
     return probe
+
+
+def _remember(file: str, key: bytes, probe: Probe) -> None:
+    """One line, then the key: a yes is empty, a no says when it was found, and what."""
+    answer = "" if probe.works else f"{_now()}\t{probe.step}\t{probe.error}\t{probe.reason}"
+    # A memory that cannot be written costs time, and is somebody else's to complain about.
+    with contextlib.suppress(OSError, StateError):
+        homes.make(os.path.dirname(file))
+        atomic.write(file, answer.encode() + b"\n" + key)
+
+
+def _recall(file: str, key: bytes) -> Probe | None:
+    answer, _, found_key = _content(file).partition(b"\n")
+    if found_key != key:
+        return None
+    if not answer:
+        return Probe(works=True)
+    when, step, error, reason = answer.decode().split("\t")
+    if not 0 <= _now() - int(when) < PATIENCE:
+        return None
+    return Probe(works=False, step=step, error=error, reason=reason)
+
+
+def _now() -> int:
+    """Seconds since the boot, which is as long as anything is remembered."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 def _try(path: str) -> Probe:
@@ -72,17 +106,18 @@ def _try(path: str) -> Probe:
         answer = json.loads(output)
         if answer["works"]:
             return Probe(works=True)
-        return Probe(works=False, step=str(answer["step"]), reason=_reason(answer["errno"]))
+        step, error = str(answer["step"]), str(answer["errno"])
+        return Probe(works=False, step=step, error=error, reason=_reason(error))
     except (ValueError, KeyError, TypeError):
         return Probe(works=False, step="probe", reason=f"the helper died (wait status {status})")
 
 
-def _reason(error: object) -> str:
-    """The words for an error that a helper names: EPERM, or already in words."""
+def _reason(error: str) -> str:
+    """The words for an errno that a helper names."""
     import errno
 
-    number = getattr(errno, str(error), None)
-    return os.strerror(number) if isinstance(number, int) else str(error)
+    number = getattr(errno, error, None)
+    return os.strerror(number) if isinstance(number, int) else error
 
 
 def _surroundings(release: str) -> bytes | None:

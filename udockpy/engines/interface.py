@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from udockpy.container.guest import Program
 from udockpy.container.plan import Plan
+from udockpy.native import HINT
 
 
 class Probe(NamedTuple):
@@ -13,6 +15,7 @@ class Probe(NamedTuple):
 
     works: bool
     step: str = ""  # where it failed
+    error: str = ""  # with which errno (EPERM), "" where it was none
     reason: str = ""  # why, in words
     missing: bool = False  # there is no helper that could try
 
@@ -21,8 +24,7 @@ class Host(NamedTuple):
     """What this node allows. Gathered once, by trying."""
 
     machine: str
-    userns: Probe
-    trap: Probe
+    probes: Mapping[str, Probe]  # of each engine, by its name
     foreign: tuple[str, ...] = ()  # machines whose programs binfmt_misc runs
 
 
@@ -45,6 +47,8 @@ class Launch(NamedTuple):
 class Engine(Protocol):
     """A way to run a guest. All questions are pure."""
 
+    helper: str  # the program in libexec that runs it; HELPER --probe tries all that it needs
+
     def probe(self, host: Host) -> Support:
         """Whether this node allows the engine at all."""
         ...
@@ -59,3 +63,13 @@ class Engine(Protocol):
 
 
 YES = Support(works=True)
+
+
+def support_of(probe: Probe, what: str, remedy: str) -> Support:
+    """What a probe means for an engine that needs `what`."""
+    if probe.works:
+        return YES
+    if probe.missing:
+        return Support(works=False, reason=probe.reason, remedy=HINT)
+    reason = f"{what} do not work here ({probe.step}: {probe.reason})"
+    return Support(works=False, reason=reason, remedy=remedy)

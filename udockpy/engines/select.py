@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from udockpy.engines import ENGINES
 from udockpy.engines.interface import Engine, Support
-from udockpy.errors import EngineError, Error, HelperError
+from udockpy.errors import EngineError, Error, HelperError, UsageError
 from udockpy.native import HINT
 
 TYPE_CHECKING = False
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from udockpy.container.guest import Program
     from udockpy.container.plan import Plan
     from udockpy.engines.interface import Host
+
+AUTO = "auto"
 
 
 class Rejected(NamedTuple):
@@ -41,9 +43,13 @@ class Choice(NamedTuple):
 
 def select(plan: Plan, host: Host, program: Program, wanted: str) -> Choice:
     """The wanted engine, or the first of all that can do it (`auto`)."""
+    if wanted != AUTO and wanted not in ENGINES:
+        names = ", ".join((AUTO, *ENGINES))
+        hint = "--engine, UDOCKPY_ENGINE or the configuration file named it"
+        raise UsageError("unknown engine", wanted, f"not one of {names}", hint=hint)
     rejected: list[Rejected] = []
     for name, engine in ENGINES.items():
-        if wanted not in ("auto", name):
+        if wanted not in (AUTO, name):
             continue
         support = _ask(engine, plan, host, program)
         if support.works:
@@ -59,12 +65,11 @@ def _ask(engine: Engine, plan: Plan, host: Host, program: Program) -> Support:
 
 def _refusal(rejected: list[Rejected], host: Host, wanted: str) -> Error:
     reasons = "; ".join(item.describe() for item in rejected)
-    probes = {"userns": host.userns, "trap": host.trap}
-    if all(probes[item.name].missing for item in rejected):
+    if all(host.probes[item.name].missing for item in rejected):
         return HelperError("cannot run", "", reasons, hint=HINT)
     hint = (
         rejected[-1].support.remedy
-        if wanted == "auto"
+        if wanted == AUTO
         else f"{rejected[-1].support.remedy}; or use --engine auto"
     )
     return EngineError("no engine can do this", "", reasons, hint=hint)

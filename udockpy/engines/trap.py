@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from udockpy import native
 from udockpy.engines import words
-from udockpy.engines.interface import YES, Launch, Support
+from udockpy.engines.interface import YES, Launch, Support, support_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,20 +12,17 @@ if TYPE_CHECKING:
     from udockpy.container.plan import Plan
     from udockpy.engines.interface import Host
 
-HELPER = "udockpy-trap"
-
 
 class Trap:
     """A translated view and a pretended identity, without any privilege of the kernel's."""
 
+    helper = "udockpy-trap"
+
     def probe(self, host: Host) -> Support:
-        if host.trap.works:
-            return YES
-        reason = (
-            f"unprivileged seccomp filters do not work here ({host.trap.step}: {host.trap.reason})"
-        )
-        return Support(
-            works=False, reason=reason, remedy="use a node whose kernel has CONFIG_SECCOMP_FILTER"
+        return support_of(
+            host.probes["trap"],
+            "unprivileged seccomp filters",
+            "use a node whose kernel has CONFIG_SECCOMP_FILTER",
         )
 
     def fits(self, plan: Plan, program: Program, host: Host) -> Support:
@@ -48,7 +45,7 @@ class Trap:
     def launch(self, plan: Plan) -> Launch:
         return Launch(
             argv=(
-                native.helper(HELPER),
+                native.helper(self.helper),
                 *words.view(plan),
                 *words.cache(plan),
                 *words.identity(plan),

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from udockpy import native
-from udockpy.engines import words
-from udockpy.engines.interface import YES, Launch, Support
+from udockpy.engines import trap, words
+from udockpy.engines.interface import YES, Launch, Support, support_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from udockpy.container.plan import Plan
     from udockpy.engines.interface import Host
 
-HELPER = "udockpy-userns"
-IDENTITY_HELPER = "udockpy-trap"
 # Machines whose programs another one's kernel runs.
 COMPATIBLE = {"x86_64": ("i386", "x32"), "aarch64": ("arm",)}
 
@@ -23,12 +21,13 @@ COMPATIBLE = {"x86_64": ("i386", "x32"), "aarch64": ("arm",)}
 class Userns:
     """Mount and user namespaces."""
 
+    helper = "udockpy-userns"
+
     def probe(self, host: Host) -> Support:
-        if host.userns.works:
-            return YES
-        reason = f"user namespaces do not work here ({host.userns.step}: {host.userns.reason})"
-        return Support(
-            works=False, reason=reason, remedy="ask the administrator to allow user namespaces"
+        return support_of(
+            host.probes["userns"],
+            "user namespaces",
+            "ask the administrator to allow user namespaces",
         )
 
     def fits(self, plan: Plan, program: Program, host: Host) -> Support:
@@ -45,8 +44,9 @@ class Userns:
             return Support(works=False, reason=reason, remedy="use trap")
         if not needs_identity_helper(plan):
             return YES
-        if not host.trap.works:
-            why = f"{host.trap.step}: {host.trap.reason}"
+        filters = host.probes["trap"]
+        if not filters.works:
+            why = f"{filters.step}: {filters.reason}"
             reason = f"pretending to be another user needs seccomp filters ({why})"
             return Support(works=False, reason=reason, remedy="set map_subuids, or run as yourself")
         if program.machine and program.machine != host.machine:
@@ -59,7 +59,7 @@ class Userns:
     def launch(self, plan: Plan) -> Launch:
         return Launch(
             argv=(
-                native.helper(HELPER),
+                native.helper(self.helper),
                 *words.view(plan),
                 *words.identity(plan),
                 *_pretence(plan),
@@ -80,4 +80,4 @@ def _pretence(plan: Plan) -> list[str]:
         return ["--map-subuids"]
     if not needs_identity_helper(plan):
         return []
-    return [*words.pretence(plan), "--identity-helper", native.helper(IDENTITY_HELPER)]
+    return [*words.pretence(plan), "--identity-helper", native.helper(trap.Trap.helper)]

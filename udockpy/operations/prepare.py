@@ -12,7 +12,7 @@ from udockpy.container.plan import Bind, Plan
 from udockpy.engines import host
 from udockpy.engines.interface import Launch
 from udockpy.engines.select import Choice, select
-from udockpy.errors import TargetError
+from udockpy.errors import EngineError, TargetError
 from udockpy.store import sandboxes, targets
 from udockpy.util import atomic
 
@@ -52,8 +52,17 @@ def launchable(home: Home, config: Config, target: Target, plan: Plan) -> Prepar
     """Chooses the engine of a plan."""
     binds.check_sources(plan.binds)
     _make_fakedb(plan.fakedb)
-    choice = select(plan, host.gather(home), guest.program(plan), config.engine)
+    choice = _choose(home, plan, config.engine)
     return Prepared(target, plan, choice, choice.engine.launch(plan))
+
+
+def _choose(home: Home, plan: Plan, wanted: str) -> Choice:
+    program = guest.program(plan)
+    try:
+        return select(plan, host.gather(home), program, wanted)
+    except EngineError:
+        # What is remembered may have been cured since.
+        return select(plan, host.gather(home, fresh=True), program, wanted)
 
 
 def state_folder(home: Home, target: Target) -> str:

@@ -13,18 +13,23 @@ from udockpy.container.plan import Bind, Identity, Plan
 from udockpy.engines import ENGINES
 from udockpy.engines.interface import Host, Probe
 from udockpy.engines.select import select
-from udockpy.errors import EngineError, HelperError
+from udockpy.errors import EngineError, HelperError, UsageError
 
 WORKS = Probe(works=True)
-DENIED = Probe(works=False, step="user-namespace", reason="Operation not permitted")
-NO_FILTER = Probe(works=False, step="filter", reason="Invalid argument")
+DENIED = Probe(works=False, step="user-namespace", error="EPERM", reason="Operation not permitted")
+NO_FILTER = Probe(works=False, step="seccomp", error="EINVAL", reason="Invalid argument")
 GONE = Probe(works=False, step="helper", reason="no such file", missing=True)
-HOST = Host("x86_64", userns=WORKS, trap=WORKS)
+HOST = Host("x86_64", dict.fromkeys(ENGINES, WORKS))
 USER = Plan(
     "/rootfs", ("id",), Identity(1001, 1001, (1001,)), (("A", "b"),), fakedb="/f", cache="/c"
 )
 ROOT = USER._replace(identity=Identity(0, 0, (0,), pretend=True))
 NATIVE = Program("/bin/id", "x86_64")
+
+
+def with_probes(**probes: Probe) -> Host:
+    """A host that allows everything but what is said."""
+    return HOST._replace(probes={**HOST.probes, **probes})
 
 
 def test_the_kernels_view_is_preferred() -> None:
@@ -33,7 +38,7 @@ def test_the_kernels_view_is_preferred() -> None:
 
 
 def test_a_node_without_user_namespaces_gets_trap_and_is_told_why() -> None:
-    choice = select(ROOT, HOST._replace(userns=DENIED), NATIVE, "auto")
+    choice = select(ROOT, with_probes(userns=DENIED), NATIVE, "auto")
     assert choice.name == "trap"
     assert (
         "userns: user namespaces do not work here (user-namespace: Operation not permitted"
@@ -47,9 +52,14 @@ def test_the_wanted_engine_is_taken() -> None:
 
 def test_a_wanted_engine_that_cannot_work_is_an_error_and_no_other_is_taken() -> None:
     with pytest.raises(EngineError, match="userns: user namespaces do not work here") as caught:
-        select(USER, HOST._replace(userns=DENIED), NATIVE, "userns")
+        select(USER, with_probes(userns=DENIED), NATIVE, "userns")
     assert caught.value.exit_code == 123
     assert "--engine auto" in caught.value.hint
+
+
+def test_an_engine_that_does_not_exist_is_a_mistake_that_names_those_that_do() -> None:
+    with pytest.raises(UsageError, match="docker: not one of auto, userns, trap"):
+        select(USER, HOST, NATIVE, "docker")
 
 
 def test_an_i386_guest_runs_under_userns_only() -> None:
@@ -74,7 +84,7 @@ def test_an_unknown_program_is_the_engines_affair() -> None:
 
 
 def test_pretence_under_userns_needs_filters_or_subuids() -> None:
-    host = HOST._replace(trap=NO_FILTER)
+    host = with_probes(trap=NO_FILTER)
     with pytest.raises(EngineError, match="needs seccomp filters"):
         select(ROOT, host, NATIVE, "userns")
     assert select(ROOT._replace(map_subuids=True), host, NATIVE, "auto").name == "userns"
@@ -89,12 +99,12 @@ def test_namespaces_need_userns() -> None:
     plan = USER._replace(namespaces=("pid", "net"))
     assert select(plan, HOST, NATIVE, "auto").name == "userns"
     with pytest.raises(EngineError, match="its own pid and net namespace"):
-        select(plan, HOST._replace(userns=DENIED), NATIVE, "auto")
+        select(plan, with_probes(userns=DENIED), NATIVE, "auto")
 
 
 def test_helpers_that_are_gone_are_no_fault_of_the_node() -> None:
     with pytest.raises(HelperError) as caught:
-        select(USER, HOST._replace(userns=GONE, trap=GONE), NATIVE, "auto")
+        select(USER, HOST._replace(probes=dict.fromkeys(ENGINES, GONE)), NATIVE, "auto")
     assert caught.value.exit_code == 125
 
 
