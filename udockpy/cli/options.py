@@ -51,7 +51,10 @@ RUN_OPTIONS = (
     Option("name", VALUE, ("--name",), "name the new container of an image", "NAME", ("run",)),
     Option("rm", FLAG, ("--rm",), "remove the new container of an image afterwards", "", ("run",)),
     Option("dry_run", FLAG, ("--dry-run",), "print what would be executed, and do nothing"),
-    Option("json", FLAG, ("--json",), "with --dry-run: print the plan and the launch as JSON"),
+    Option(
+        "explain", FLAG, ("--explain",), "print which engine would be taken, and why; run nothing"
+    ),
+    Option("json", FLAG, ("--json",), "with --dry-run or --explain: print JSON"),
     Option("verbose", FLAG, ("--verbose",), "say which engine runs the guest, and why"),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import NamedTuple
 
 from udockpy.container.users import Accounts
@@ -11,6 +12,8 @@ from udockpy.util.beneath import Root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from udockpy.container.plan import Plan
 
 # e_machine of elf.h, by the kernel's names for its machines
@@ -37,6 +40,8 @@ class Program(NamedTuple):
 
     path: str = ""
     machine: str = ""
+    interpreter: str = ""  # its dynamic linker, "" = it is static
+    set_id: bool = False  # set-user-id or set-group-id, on the disk
 
 
 def accounts(rootfs: str) -> Accounts:
@@ -74,8 +79,15 @@ def program(plan: Plan) -> Program:
         if head.startswith(b"\x7fELF") and len(head) >= 20:
             interpreter = elf_interpreter(head)
             _required(root, plan, path, interpreter)
-            return Program(path, elf_machine(head))
+            set_id = bool(root.stat(path).st_mode & (stat.S_ISUID | stat.S_ISGID))
+            return Program(path, elf_machine(head), interpreter, set_id)
     return Program(path)
+
+
+def open_program(rootfs: str, path: str) -> BinaryIO:
+    """Opens a file of the guest as the guest would."""
+    with Root(rootfs) as root:
+        return os.fdopen(root.open(path), "rb")
 
 
 def elf_machine(head: bytes) -> str:

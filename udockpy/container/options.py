@@ -25,5 +25,6 @@ class RunOptions(NamedTuple):
     name: str | None = None
     rm: bool = False
     dry_run: bool = False
+    explain: bool = False
     json: bool = False
     verbose: bool = False

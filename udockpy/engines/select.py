@@ -40,6 +40,13 @@ class Choice(NamedTuple):
             return f"engine {self.name}"
         return f"engine {self.name} ({'; '.join(item.describe() for item in self.rejected)})"
 
+    def passed_over(self) -> list[dict[str, str]]:
+        """Each engine that was passed over, for JSON."""
+        return [
+            {"engine": name, "reason": support.reason, "remedy": support.remedy}
+            for name, support in self.rejected
+        ]
+
 
 def select(plan: Plan, host: Host, program: Program, wanted: str) -> Choice:
     """The wanted engine, or the first of all that can do it (`auto`)."""

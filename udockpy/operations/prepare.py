@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from udockpy.config import Config
     from udockpy.container.caller import Caller
+    from udockpy.container.guest import Program
     from udockpy.container.options import RunOptions
     from udockpy.container.users import Accounts, Group, User
     from udockpy.home import Home
@@ -33,6 +34,7 @@ class Prepared(NamedTuple):
 
     target: Target
     plan: Plan
+    program: Program
     choice: Choice
     launch: Launch
 
@@ -52,12 +54,12 @@ def launchable(home: Home, config: Config, target: Target, plan: Plan) -> Prepar
     """Chooses the engine of a plan."""
     binds.check_sources(plan.binds)
     _make_fakedb(plan.fakedb)
-    choice = _choose(home, plan, config.engine)
-    return Prepared(target, plan, choice, choice.engine.launch(plan))
-
-
-def _choose(home: Home, plan: Plan, wanted: str) -> Choice:
     program = guest.program(plan)
+    choice = _choose(home, plan, program, config.engine)
+    return Prepared(target, plan, program, choice, choice.engine.launch(plan))
+
+
+def _choose(home: Home, plan: Plan, program: Program, wanted: str) -> Choice:
     try:
         return select(plan, host.gather(home), program, wanted)
     except EngineError:

@@ -16,7 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from udockpy.container.elf import Facts
     from udockpy.container.options import RunOptions
+    from udockpy.engines.select import Choice
     from udockpy.home import Home
     from udockpy.store.targets import Target
 
@@ -35,9 +37,7 @@ class Dry(NamedTuple):
         choice = self.prepared.choice
         return {
             "engine": choice.name,
-            "passed_over": [
-                {"engine": name, **support._asdict()} for name, support in choice.rejected
-            ],
+            "passed_over": choice.passed_over(),
             "plan": self.prepared.plan.document(),
             "launch": {
                 "argv": self.prepared.launch.argv,
@@ -46,14 +46,35 @@ class Dry(NamedTuple):
         }
 
 
-def run(options: RunOptions, environ: Mapping[str, str]) -> int | Dry:
+class Explained(NamedTuple):
+    """What --explain shows."""
+
+    choice: Choice
+    facts: Facts | None
+
+    def words(self) -> str:
+        lines = [f"engine {self.choice.name}"]
+        for name, support in self.choice.rejected:
+            lines += [f"passed over {name}: {support.reason}", f"  remedy: {support.remedy}"]
+        program = ["program: cannot be told from outside the guest"]
+        return "\n".join(lines + (self.facts.describe() if self.facts else program))
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "engine": self.choice.name,
+            "passed_over": self.choice.passed_over(),
+            "program": self.facts.document() if self.facts else None,
+        }
+
+
+def run(options: RunOptions, environ: Mapping[str, str]) -> int | Dry | Explained:
     """Runs a command in a sandbox or a container; an image gets a container of its own first.
 
     With --read-only an image is run as it is: nothing can change it.
     """
     home = homes.find(environ)
     target = targets.find(home, options.target)
-    if target.kind == targets.IMAGE and not options.read_only and not options.dry_run:
+    if target.kind == targets.IMAGE and not (options.read_only or _only_shows(options)):
         return _run_new_container(home, target, options, environ)
     if target.kind != targets.IMAGE and (options.rm or options.name):
         word = "--rm" if options.rm else "--name"
@@ -63,15 +84,19 @@ def run(options: RunOptions, environ: Mapping[str, str]) -> int | Dry:
     return _start(home, target, options, environ)
 
 
-def exec_(options: RunOptions, environ: Mapping[str, str]) -> int | Dry:
+def exec_(options: RunOptions, environ: Mapping[str, str]) -> int | Dry | Explained:
     """Runs a command in a sandbox or a container, or in an image itself, read-only."""
     home = homes.find(environ)
     return _start(home, targets.find(home, options.target), options, environ)
 
 
+def _only_shows(options: RunOptions) -> bool:
+    return options.dry_run or options.explain
+
+
 def _run_new_container(
     home: Home, image: Target, options: RunOptions, environ: Mapping[str, str]
-) -> int | Dry:
+) -> int | Dry | Explained:
     from functools import partial
 
     from udockpy.operations import trees
@@ -88,11 +113,15 @@ def _run_new_container(
 
 def _start(
     home: Home, target: Target, options: RunOptions, environ: Mapping[str, str]
-) -> int | Dry:
+) -> int | Dry | Explained:
     prepared = prepare(home, target, options, environ)
     if options.verbose:
         for line in (prepared.choice.describe(), *prepared.plan.describe()):
             say(line)
+    if options.explain:
+        from udockpy.container import elf
+
+        return Explained(prepared.choice, elf.examine(prepared.plan, prepared.program))
     if options.dry_run:
         return Dry(prepared)
     record = running.record(

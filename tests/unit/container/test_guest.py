@@ -43,6 +43,13 @@ def look(rootfs: Path, *command: str, binds: tuple[Bind, ...] = ()) -> Program:
     return guest.program(Plan(os.fspath(rootfs), command, Identity(1, 1), environ, binds))
 
 
+def test_what_selection_asks_of_a_program(rootfs: Path) -> None:
+    (rootfs / "bin/p").write_bytes(elf(62, "/lib/ld.so"))
+    assert look(rootfs, "p") == Program("/bin/p", "x86_64", "/lib/ld.so")
+    (rootfs / "bin/p").chmod(0o4755)
+    assert look(rootfs, "p").set_id
+
+
 @pytest.mark.parametrize(
     ("content", "machine"),
     [
