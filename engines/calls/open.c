@@ -93,7 +93,7 @@ static long open_device(const struct where *w, unsigned long flags)
 	struct fakedb_record record;
 	struct fakedb_key key;
 
-	if (!owner_record(w->fd, w->name, AT_SYMLINK_NOFOLLOW, &key, &record) || !(record.has & FAKEDB_NODE))
+	if (!owner_record(w->fd, w->name, w->magic ? 0 : AT_SYMLINK_NOFOLLOW, &key, &record) || !(record.has & FAKEDB_NODE))
 		return -EACCES;
 	if ((record.mode & S_IFMT) == S_IFCHR)
 		for (unsigned i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
@@ -245,7 +245,7 @@ long op_openat2(struct call *c)
 	r = path_resolve_at(p, s, (int)c->arg[0], (char *)c->arg[1],
 			    open_want(how.flags) & (how.resolve & RESOLVE_NO_SYMLINKS ? ~(unsigned)WANT_FOLLOW : ~0u),
 			    &w);
-	if (r >= 0 && w.magic && (how.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)))
+	if (r >= 0 && w.magic && engine.translate && (how.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)))
 		r = -ELOOP;
 	if (r >= 0)
 		r = SYS4(openat2, w.fd, w.name, &how, sizeof(how));

@@ -127,7 +127,7 @@ static int open_path(const struct view *v, const struct here *here, struct scrat
 			return r;
 		/* An answer of the view is never followed: it is unverified, or walked, and then a link that was put
 		 * there since must not lead outside. */
-		nofollow = !(want & WANT_FOLLOW) || (v->root_fd >= 0 && !w.magic);
+		nofollow = !(want & WANT_FOLLOW) || !w.magic;
 		r = (int)sys_fstatat(w.fd, w.name, &st, nofollow ? AT_SYMLINK_NOFOLLOW : 0);
 		if (r < 0)
 			return r;

@@ -490,7 +490,7 @@ int view_resolve(const struct view *v, const struct here *here, struct scratch *
 	int ret = MISS;
 
 	if (v->root_fd < 0) {
-		*ret_where = (struct where){ .fd = dirfd, .name = guest_path };
+		*ret_where = (struct where){ .fd = dirfd, .name = guest_path, .magic = want & WANT_FOLLOW };
 		return 0;
 	}
 	if (!*guest_path)

@@ -70,8 +70,8 @@ struct where {
 	/* Nobody looked whether the final component is a symlink. With WANT_FOLLOW the caller must make
 	 * the call in a form that does not follow, and ask again with WANT_WALK when it meets a link. */
 	bool unverified;
-	/* The final component is a /proc magic link that the kernel itself must follow. Else a caller that wants no
-	 * link followed may pass NOFOLLOW flags always. */
+	/* The kernel itself must follow the final component: it is a magic link of /proc, or, in the kernel's view,
+	 * perhaps a link. Else a caller that wants no link followed may pass NOFOLLOW flags always. */
 	bool magic;
 	/* The answer lies under a bind or the root that is read-only. Of a relative path only told when WANT_WRITE or
 	 * WANT_CREATE asks: then such an answer is a device, pipe or socket, which may be opened for writing but not
