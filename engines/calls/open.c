@@ -245,7 +245,8 @@ long op_openat2(struct call *c)
 	r = path_resolve_at(p, s, (int)c->arg[0], (char *)c->arg[1],
 			    open_want(how.flags) & (how.resolve & RESOLVE_NO_SYMLINKS ? ~(unsigned)WANT_FOLLOW : ~0u),
 			    &w);
-	if (r >= 0 && w.magic && engine.translate && (how.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)))
+	if (r >= 0 && ((w.through_magic && (how.resolve & RESOLVE_NO_MAGICLINKS)) ||
+		       (w.through_link && (how.resolve & RESOLVE_NO_SYMLINKS))))
 		r = -ELOOP;
 	if (r >= 0)
 		r = SYS4(openat2, w.fd, w.name, &how, sizeof(how));

@@ -5,15 +5,6 @@
 
 #include "calls.h"
 
-static bool is_plain_name(const char *path)
-{
-	size_t n = 0;
-
-	while (path[n] && path[n] != '/')
-		n++;
-	return n && n <= NAME_MAX && !path[n] && !str_eq(path, ".") && !str_eq(path, "..");
-}
-
 int path_resolve_at(const struct process *p, struct scratch *s, int dirfd, const char *path, unsigned want,
 		    struct where *ret_where)
 {
@@ -27,11 +18,6 @@ int path_resolve_at(const struct process *p, struct scratch *s, int dirfd, const
 		path += 2;
 	here = process_here(p, path[0] != '/');
 	r = view_resolve(p->view, &here, s, dirfd, path, want, ret_where);
-	/* Below PATH_MAX deep no directory has a name; one in it is still right as it stands. */
-	if (r == -ENAMETOOLONG && is_plain_name(path) && !view_maybe_mountpoint(p->view, path, strlen(path))) {
-		*ret_where = (struct where){ .fd = dirfd, .name = path, .unverified = want & WANT_FOLLOW };
-		r = 0;
-	}
 	if (r < 0 || !ret_where->unverified)
 		return r;
 	/* EINVAL: there, and no link. Other errors are the call's own to meet. */

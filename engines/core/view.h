@@ -80,6 +80,9 @@ struct where {
 	/* Canonical guest path in scratch->canon is valid (the walker answered); when unverified, of the link
 	 * itself. */
 	bool has_canon;
+	/* What the way went through: symlinks; links of /proc that lead to an object. A call that forbids these
+	 * (openat2) fails. */
+	bool through_link, through_magic;
 };
 
 /* Where the calling process stands: what relative paths are relative to. */

@@ -35,6 +35,7 @@ struct walk {
 	size_t len;		 /* of s->canon; "" is the guest's root */
 	char *rest;		 /* what is still to walk, up to the end of s->pending */
 	unsigned links;		 /* followed so far */
+	bool magic;		 /* one of them was of /proc */
 	bool from_root;		 /* all of `canon` was walked, not taken from a descriptor's path */
 	uint64_t generation;	 /* of the cache, when the walk began */
 	bool searchable;	 /* `canon` is known to be a directory that may be searched */
@@ -163,6 +164,8 @@ static void say(struct walk *w, struct where *ret, int fd, const char *name)
 		.name = name,
 		.read_only = w->bind ? w->bind->read_only : w->v->root_read_only,
 		.has_canon = true,
+		.through_link = w->links > 0,
+		.through_magic = w->magic,
 	};
 }
 
@@ -285,6 +288,7 @@ static int step_magic(struct walk *w, bool last, bool follow, struct where *ret)
 		return 0;
 	if (w->links++ >= SYMLINK_MAX)
 		return -ELOOP;
+	w->magic = true;
 	if ((kind == PROC_FD || kind == PROC_NS) && last && !w->slash) {
 		/* Another process' descriptor, perhaps of one outside the container, is no way out of the view. */
 		len = kind == PROC_NS || pid == own ? 0 : proc_target(w->v, NULL, s, kind, pid, s->host, s->link);
@@ -421,9 +425,43 @@ static int step(struct walk *w, struct where *ret)
 
 /* ---- starting ---- */
 
-/* The start directory lies outside the view (a descriptor the guest inherited): its plain contents may be used, and
- * nothing that leads out of it. */
-static int walk_outside(struct walk *w, int dirfd, const char *guest_path, struct where *ret)
+/* Goes up from a directory that has no path for as long as the rest of the walk begins with "..". Such a directory is
+ * no mount point of the guest, so the kernel's parent is the guest's. Returns a descriptor of where it came to,
+ * `dirfd` itself, or -errno; *ret_len >= 0 when that has a path, which is in s->canon. */
+static int climb(struct walk *w, int dirfd, long *ret_len)
+{
+	int fd = dirfd;
+	long up;
+
+	for (;;) {
+		const char *next = w->rest;
+
+		while (*next == '/')
+			next++;
+		if (next[0] == '.' && (!next[1] || next[1] == '/')) {
+			w->rest = (char *)next + 1;
+			continue;
+		}
+		w->rest = (char *)next;
+		if (*ret_len >= 0 || next[0] != '.' || next[1] != '.' || (next[2] && next[2] != '/'))
+			return fd;
+		up = sys_openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+		if (fd != dirfd)
+			(void)sys_close(fd);
+		if (up < 0)
+			return (int)up;
+		fd = (int)up;
+		w->rest += 2;
+		*ret_len = view_path_of_fd(w->v, fd, w->s->canon, PATH_MAX);
+		if (*ret_len == -EACCES) {
+			(void)sys_close(fd);
+			return -EACCES;
+		}
+	}
+}
+
+/* The plain names that are left lead from `fd`, which has no path in the guest, past no link. */
+static int check_plain(struct walk *w, int fd)
 {
 	char *path = w->rest, *end = path + strlen(path), *last;
 	char c;
@@ -439,18 +477,42 @@ static int walk_outside(struct walk *w, int dirfd, const char *guest_path, struc
 	if (last > path) {
 		c = *last;
 		*last = '\0';
-		err = view_plain_directory(dirfd, path);
+		err = view_plain_directory(fd, path);
 		*last = c;
 	}
 	if (err <= 0)
 		return err < 0 ? err : -EACCES;
-	if ((w->want & WANT_FOLLOW) || *end) {
+	if (!(w->want & WANT_PARENT) && ((w->want & WANT_FOLLOW) || *end)) {
 		*end = '\0';
-		if (sys_readlinkat(dirfd, path, w->s->link, PATH_MAX) >= 0)
+		if (sys_readlinkat(fd, path, w->s->link, PATH_MAX) >= 0)
 			return -EACCES;
 	}
+	return 0;
+}
+
+/* The start directory has no path in the guest, because of `why`: -EACCES, it lies outside the view (a descriptor the
+ * guest inherited); -ENAMETOOLONG; or -ENOENT, it was removed. Its plain contents may be used as they stand, and of
+ * one that is not outside the directories above it. DONE, MOVED when those have a path again, or -errno. */
+static int walk_nameless(struct walk *w, int dirfd, const char *guest_path, int why, struct where *ret)
+{
+	long len = why;
+	int fd, err = 0;
+
 	if ((w->want & WANT_STRING) && dirfd != AT_FDCWD)
-		return -EACCES;
+		return why;
+	fd = why == -EACCES ? dirfd : climb(w, dirfd, &len);
+	if (fd < 0 && fd != AT_FDCWD)
+		return fd;
+	if (*w->rest && len < 0)
+		err = check_plain(w, fd);
+	if (fd != dirfd)
+		(void)sys_close(fd);
+	if (err < 0)
+		return err == -EACCES ? why : err;
+	if (*w->rest && len >= 0) {
+		w->len = len == 1 ? 0 : (size_t)len;
+		return MOVED;
+	}
 	*ret = (struct where){ .fd = dirfd, .name = guest_path };
 	return DONE;
 }
@@ -474,13 +536,15 @@ int view_walk(const struct view *v, const struct here *here, struct scratch *s, 
 			ret = str_copy(s->canon, PATH_MAX, here->cwd);
 		else
 			ret = view_path_of_fd(v, dirfd, s->canon, PATH_MAX);
-		if (ret == -EACCES) {
-			ret = walk_outside(&w, dirfd, guest_path, ret_where);
-			return ret < 0 ? (int)ret : 0;
-		}
-		if (ret < 0)
+		if (ret == -EACCES || ret == -ENAMETOOLONG || ret == -ENOENT) {
+			ret = walk_nameless(&w, dirfd, guest_path, (int)ret, ret_where);
+			if (ret != MOVED)
+				return ret < 0 ? (int)ret : 0;
+		} else if (ret < 0) {
 			return (int)ret;
-		w.len = ret == 1 ? 0 : (size_t)ret;
+		} else {
+			w.len = ret == 1 ? 0 : (size_t)ret;
+		}
 		s->canon[w.len] = '\0';
 		w.bind = view_bind_of(v, s->canon, w.len);
 		w.searchable = false; /* the descriptor may be of anything */

@@ -595,7 +595,10 @@ static void test_descriptors(void)
 		expect_at(&v, &here, file, "x/y", follow, ENOTDIR, NULL);
 		expect_at(&v, &here, 9999, "x/y", follow, EBADF, NULL);
 		expect_at(&v, &here, gone, "x/y", follow, ENOENT, NULL);
-		expect_at(&v, &here, gone, "../etc", follow, ENOENT, NULL);
+		expect_at(&v, &here, gone, "../etc", follow, 0, "root/etc");
+		expect_at(&v, &here, gone, "../absfile", follow, 0, "root/etc/passwd");
+		expect_at(&v, &here, gone, "..", follow, 0, "root");
+		expect_at(&v, &here, gone, "../..", follow, 0, "root");
 		/* the descriptor itself */
 		expect_at(&v, &here, file, "", follow | WANT_EMPTY, 0, "root/file");
 		expect_at(&v, &here, host, "", follow | WANT_EMPTY | WANT_STRING, 0, "host");
@@ -782,6 +785,44 @@ static void test_changes(void)
 	close(v.root_fd);
 }
 
+static struct outcome resolved(const struct view *v, int dirfd, const char *path, unsigned want)
+{
+	struct here here = { .pid = getpid() };
+	struct where where;
+	int err = view_resolve(v, &here, &scratch, dirfd, path, want, &where);
+
+	return err < 0 ? (struct outcome){ .error = -err } : object_of(0, where.fd, where.name, AT_SYMLINK_NOFOLLOW);
+}
+
+/* Directories so deep that they have no path: two below `at`, which is deep itself. */
+static void test_nameless(const struct view *v, int at)
+{
+	char name[201];
+	int one, two;
+
+	memset(name, 'e', 200);
+	name[200] = '\0';
+	if (SYS3(mkdirat, at, name, 0755) < 0)
+		exit(1);
+	one = (int)sys_openat(at, name, O_RDONLY | O_DIRECTORY, 0);
+	if (SYS3(mkdirat, one, "two", 0755) < 0 || SYS3(symlinkat, "two", one, "link") < 0)
+		exit(1);
+	two = (int)sys_openat(one, "two", O_RDONLY | O_DIRECTORY, 0);
+	for (unsigned walk = 0; walk <= WANT_WALK; walk += WANT_WALK) {
+		unsigned follow = WANT_FOLLOW | walk;
+
+		ok(same(resolved(v, one, "two", follow), object_of(0, two, "", AT_EMPTY_PATH)), "a name without a path");
+		ok(same(resolved(v, two, "..", follow), object_of(0, one, "", AT_EMPTY_PATH)), "up, still without a path");
+		ok(same(resolved(v, two, "../..", follow), object_of(0, at, "", AT_EMPTY_PATH)), "up, to a path");
+		ok(same(resolved(v, two, "../two", follow), object_of(0, two, "", AT_EMPTY_PATH)), "up and down again");
+		ok(same(resolved(v, two, "../link", walk), object_of(0, one, "link", AT_SYMLINK_NOFOLLOW)), "a link there");
+		ok(resolved(v, two, "../link", WANT_FOLLOW | WANT_WALK).error == ENAMETOOLONG, "which cannot be followed");
+		ok(resolved(v, two, "../missing/x", follow).error == ENOENT, "a name that is not there");
+	}
+	close(one);
+	close(two);
+}
+
 /* Paths whose host string would be too long, a pipe on a read-only bind, a read-only root. */
 static void test_rest(void)
 {
@@ -810,6 +851,7 @@ static void test_rest(void)
 		strcat(rel, name);
 	}
 	wanted = object_of(0, at, "", AT_EMPTY_PATH);
+	test_nameless(&v, at);
 	close(at);
 	for (unsigned walk = 0; walk <= WANT_WALK; walk += WANT_WALK) {
 		got = (struct outcome){ .error = 1 };
