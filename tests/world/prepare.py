@@ -444,8 +444,9 @@ def oracle_argv(tree: Path, command: Sequence[str], user: pwd.struct_passwd | No
         "oracle",
         str(tree),
     ]
-    if user is not None:
-        words += [f"--userspec={user.pw_uid}:{user.pw_gid}", f"--groups={user.pw_gid}"]
+    # Always said: else root's groups would be those of whoever called.
+    uid, gid = (user.pw_uid, user.pw_gid) if user is not None else (0, 0)
+    words += [f"--userspec={uid}:{gid}", f"--groups={gid}"]
     return [*words, str(tree), "env", "-i", "PATH=/usr/bin:/bin", "LC_ALL=C", *command]
 
 
