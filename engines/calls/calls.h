@@ -57,6 +57,7 @@ struct process {
 	uint32_t umask;
 	uint8_t seccomp; /* what PR_GET_SECCOMP says: the mode the guest asked for */
 	uint64_t sigsys_in_mask; /* signals whose sa_mask holds SIGSYS, which the kernel was not told */
+	void *handlers[64]; /* the guest's, by signal number - 1; the kernel was given the engine's entry */
 	struct kernel_sigaction sigsys_action; /* the guest's own */
 };
 

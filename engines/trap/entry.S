@@ -33,6 +33,22 @@ gate_sigreturn:
 	syscall
 	hlt
 
+/* What the kernel is told of every handler of the guest's: shows it the mask it believes in, then is gone. The registers
+ * are as a handler finds them. */
+	.globl	handler_entry
+	.type	handler_entry, @function
+handler_entry:
+	pushq	%rdi
+	pushq	%rsi
+	pushq	%rdx
+	call	signal_enter
+	movq	%rax, %rcx
+	popq	%rdx
+	popq	%rsi
+	popq	%rdi
+	xorl	%eax, %eax
+	jmp	*%rcx
+
 /* A patched site arrives here with the guest's registers as at its syscall instruction, and in %rcx the address
  * after it: just what the instruction itself leaves in %rcx; %r11 is where the call can be made raw. %rcx and %r11
  * are ours, like the kernel's. Flags are clobbered, as every compiler assumes of the instruction. The red zone

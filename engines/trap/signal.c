@@ -1,10 +1,10 @@
 /* The engine's own signal, and the guest's illusion that it is free.
  *
  * SIGSYS must never be blocked or ignored: the kernel would kill the task at its next trapped call. So every mask
- * the guest sets loses the bit on its way to the kernel, and the engine remembers that the guest wanted it. */
+ * the guest sets loses the bit on its way to the kernel, and the engine remembers that the guest wanted it. What the
+ * guest reads back holds it again, in the frames of its handlers too: those are entered through handler_entry. */
 #include <linux/errno.h>
 #include <linux/prctl.h>
-
 #include <linux/signal.h>
 
 #include "context.h"
@@ -145,15 +145,19 @@ long op_sigaction(struct call *c)
 	const struct kernel_sigaction *act = (void *)c->arg[1];
 	struct kernel_sigaction *old = (void *)c->arg[2], copy;
 	int sig = (int)c->arg[0];
-	uint64_t bit;
+	uint64_t bit, act_mask = 0;
+	void *handler;
+	bool had;
 	long r;
 
 	if (c->arg[3] != 8 || sig < 1 || sig > 64)
 		return -EINVAL;
 	if (act && !guest_readable(act, sizeof(*act)))
 		return -EFAULT;
-	if (act)
+	if (act) {
 		copy = *act;
+		act_mask = copy.mask;
+	}
 	bit = 1ull << (sig - 1);
 	if (sig == SIGSYS_NR) {
 		struct kernel_sigaction before = process_current()->sigsys_action;
@@ -166,87 +170,101 @@ long op_sigaction(struct call *c)
 			*old = before;
 		return 0;
 	}
+	handler = process_current()->handlers[sig - 1];
+	had = process_current()->sigsys_in_mask & bit;
 	if (act) {
-		bool had = copy.mask & SIGSYS_BIT;
-
 		copy.mask &= ~SIGSYS_BIT;
-		r = SYS4(rt_sigaction, sig, &copy, old, 8);
-		if (r >= 0 && old && (process_current()->sigsys_in_mask & bit))
-			old->mask |= SIGSYS_BIT;
-		if (r >= 0 && had != !!(process_current()->sigsys_in_mask & bit))
-			process_writable()->sigsys_in_mask ^= bit;
-		return r;
+		if (copy.handler != SIG_DFL && copy.handler != SIG_IGN) {
+			process_writable()->handlers[sig - 1] = copy.handler;
+			copy.handler = (void *)handler_entry;
+		}
 	}
-	r = SYS4(rt_sigaction, sig, NULL, old, 8);
-	if (r >= 0 && old && (process_current()->sigsys_in_mask & bit))
-		old->mask |= SIGSYS_BIT;
+	r = SYS4(rt_sigaction, sig, act ? &copy : NULL, old, 8);
+	if (act && r >= 0 && had != !!(act_mask & SIGSYS_BIT))
+		process_writable()->sigsys_in_mask ^= bit;
+	if (old && r >= 0) {
+		if (had)
+			old->mask |= SIGSYS_BIT;
+		if (old->handler == (void *)handler_entry)
+			old->handler = handler;
+	}
 	return r;
 }
 
-/* The mask of a trapped call is in its signal frame: a real call would be undone when the handler returns. */
-static long frame_procmask(struct ucontext *uc, int how, const uint64_t *set, uint64_t *old)
+void *signal_enter(int signo, void *info, struct ucontext *uc)
 {
-	uint64_t mask = CONTEXT_MASK(uc), new = set ? *set : 0;
+	const struct process *p = process_current();
 
-	if (set) {
-		if (how == SIG_BLOCK)
-			CONTEXT_MASK(uc) = mask | (new & ~(SIGSYS_BIT | UNBLOCKABLE));
-		else if (how == SIG_UNBLOCK)
-			CONTEXT_MASK(uc) = mask & ~new;
-		else if (how == SIG_SETMASK)
-			CONTEXT_MASK(uc) = new & ~(SIGSYS_BIT | UNBLOCKABLE);
-		else
-			return -EINVAL;
-	}
+	(void)info;
+	if (sigsys_blocked())
+		CONTEXT_MASK(uc) |= SIGSYS_BIT;
+	else if (p->sigsys_in_mask & (1ull << (signo - 1)))
+		sigsys_block(true);
+	return p->handlers[signo - 1];
+}
+
+/* The mask of a trapped call is in its signal frame: a real call would be undone when the handler returns. */
+static void frame_procmask(struct ucontext *uc, int how, const uint64_t *set, uint64_t *old)
+{
+	uint64_t mask = CONTEXT_MASK(uc);
+
 	if (old)
 		*old = mask;
-	return 0;
+	if (!set)
+		return;
+	if (how == SIG_BLOCK)
+		mask |= *set;
+	else if (how == SIG_UNBLOCK)
+		mask &= ~*set;
+	else
+		mask = *set;
+	CONTEXT_MASK(uc) = mask & ~UNBLOCKABLE;
 }
 
 long op_sigprocmask(struct call *c)
 {
 	const uint64_t *set = (void *)c->arg[1];
-	uint64_t *old = (void *)c->arg[2], copy;
+	uint64_t *old = (void *)c->arg[2], copy = 0;
 	int how = (int)c->arg[0];
-	bool wanted, had;
+	bool had, wanted = false;
 	long r;
 
 	if (c->arg[3] != 8)
 		return -EINVAL;
-	if (set && !guest_readable(set, 8))
-		return -EFAULT;
-	wanted = set && (*set & SIGSYS_BIT);
-	had = (old || wanted) && sigsys_blocked();
-	if (c->context) {
-		if (old && !guest_writable(old, 8))
+	if (set) {
+		if (!guest_readable(set, 8))
 			return -EFAULT;
-		r = frame_procmask(c->context, how, set, old);
-	} else {
-		if (set)
-			copy = *set & ~SIGSYS_BIT;
-		r = SYS4(rt_sigprocmask, how, set ? &copy : NULL, old, 8);
+		if (how != SIG_BLOCK && how != SIG_UNBLOCK && how != SIG_SETMASK)
+			return -EINVAL;
+		copy = *set & ~SIGSYS_BIT;
+		wanted = *set & SIGSYS_BIT;
 	}
-	if (r < 0)
-		return r;
+	if (c->context && old && !guest_writable(old, 8))
+		return -EFAULT;
+	had = sigsys_blocked();
+	/* Before the kernel lets other signals in: their handlers see the new mask. */
+	if (set && (wanted || how == SIG_SETMASK))
+		sigsys_block(wanted && how != SIG_UNBLOCK);
+	if (c->context) {
+		frame_procmask(c->context, how, set ? &copy : NULL, old);
+	} else {
+		r = SYS4(rt_sigprocmask, how, set ? &copy : NULL, old, 8);
+		if (r < 0)
+			return r; /* a bad `old`, after the mask was set */
+	}
 	if (old && had)
 		*old |= SIGSYS_BIT;
-	if (set) {
-		if (how == SIG_SETMASK)
-			sigsys_block(wanted);
-		else if (wanted)
-			sigsys_block(how == SIG_BLOCK);
-	}
-	return r;
+	return 0;
 }
 
-/* The frame about to be returned to may have been edited by the guest's handler. */
+/* Back to the mask before the handler, as the frame says: it may have been edited. */
 long op_sigreturn(struct call *c)
 {
 	struct ucontext *uc = context_at(c->sp);
 
-	if (guest_readable(uc, sizeof(*uc)) && (CONTEXT_MASK(uc) & SIGSYS_BIT)) {
+	if (guest_readable(uc, sizeof(*uc))) {
+		sigsys_block(CONTEXT_MASK(uc) & SIGSYS_BIT);
 		CONTEXT_MASK(uc) &= ~SIGSYS_BIT;
-		sigsys_block(true);
 	}
 	c->ip = (unsigned long)gate_sigreturn;
 	return 0;

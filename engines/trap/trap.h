@@ -10,10 +10,13 @@
 /* entry.S */
 void restore_rt(void);
 void gate_sigreturn(void);
+void handler_entry(void);
 void patched_entry(void);
 
 /* signal.c */
 int signal_install(void);
+/* A handler of the guest's is about to run on this frame: returns its address. */
+void *signal_enter(int signo, void *info, struct ucontext *uc);
 
 /* patch.c */
 void patch_site(struct call *c);
