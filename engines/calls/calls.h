@@ -190,6 +190,8 @@ long op_recvmmsg(struct call *c);
 long op_getsockopt(struct call *c);
 
 /* fd.c */
+/* Makes `number` a copy of `fd`, also above the soft limit of open files. Returns it or -errno. */
+long fd_place(int fd, int number);
 long op_hidden_fcntl(struct call *c);
 long op_dup2(struct call *c);
 long op_close_range(struct call *c);

@@ -2,6 +2,7 @@
  * and the pages the loader lives in. */
 #include <linux/errno.h>
 #include <linux/mman.h>
+#include <linux/resource.h>
 
 #include "loader/loader.h"
 #include "calls.h"
@@ -9,6 +10,21 @@
 #define DT_LNK 10
 #define FIOCLEX 0x5451
 #define FIONCLEX 0x5450
+
+long fd_place(int fd, int number)
+{
+	struct rlimit64 limit = { 0 }, lifted;
+	long r = sys_dup3(fd, number, 0);
+
+	if (r != -EBADF || SYS4(prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) < 0 || limit.rlim_max <= (unsigned)number)
+		return r;
+	lifted = limit;
+	lifted.rlim_cur = limit.rlim_max;
+	(void)SYS4(prlimit64, 0, RLIMIT_NOFILE, &lifted, NULL);
+	r = sys_dup3(fd, number, 0);
+	(void)SYS4(prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
+	return r;
+}
 
 /* apt sets close-on-exec on everything in /proc/self/fd and gives up when one fails: such requests succeed and do
  * nothing. */
@@ -19,12 +35,11 @@ long op_hidden_fcntl(struct call *c)
 	return c->arg[1] == F_SETFD ? 0 : c->arg[1] == F_GETFD ? 1 : -EBADF;
 }
 
-/* Whoever wants just our number gets it refused as if it were beyond the limit of open files. */
+/* Whoever wants just our number gets it refused as if it were beyond the limit of open files, which most often it is:
+ * see open_root() of the front end. */
 long op_dup2(struct call *c)
 {
-	if ((int)c->arg[0] == engine.root_fd)
-		return -EBADF;
-	if ((int)c->arg[1] == engine.root_fd)
+	if ((int)c->arg[0] == engine.root_fd || (int)c->arg[1] == engine.root_fd)
 		return -EBADF;
 	return arch_syscall3(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2]);
 }

@@ -407,7 +407,7 @@ long op_chroot(struct call *c)
 				room - sizeof(*v) - (size_t)len - 1);
 		if (r < 0)
 			goto close;
-		r = sys_dup3((int)fd, engine.root_fd, 0);
+		r = fd_place((int)fd, engine.root_fd);
 		if (r < 0)
 			goto close;
 		r = 0;

@@ -10,7 +10,7 @@
 
 #define PR_CAPBSET_READ_NR 23
 #define SIGSTACK_EXTRA 16384
-#define ROOT_FD_WANTED 1000
+#define ROOT_FD_MAX 4095 /* fork(2) copies the table of descriptors up to the highest */
 #define HINT_HELP "see the plan words in docs/reference/plan.md"
 
 static struct plan plan;
@@ -133,7 +133,8 @@ static unsigned last_capability(void)
 	return cap;
 }
 
-/* Opens the guest's root at a number that programs do not use by themselves. */
+/* Opens the guest's root at a number that programs do not use: the first one beyond the soft limit of open files, where
+ * the kernel itself refuses them dup2(2). */
 static int open_root(void)
 {
 	struct rlimit64 limit = { 0 };
@@ -143,11 +144,11 @@ static int open_root(void)
 	if (fd < 0)
 		die(EXIT_UDOCKPY, "rootfs", plan.rootfs, fd, "it must be a directory that you may search");
 	(void)SYS4(prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
-	high = limit.rlim_cur > ROOT_FD_WANTED ? ROOT_FD_WANTED : (long)limit.rlim_cur - 1;
+	high = limit.rlim_cur < ROOT_FD_MAX ? (long)limit.rlim_cur : ROOT_FD_MAX;
 	for (; high > fd; high--) {
 		if (sys_fcntl((int)high, F_GETFD, 0) != -EBADF)
 			continue;
-		if (sys_dup3((int)fd, (int)high, 0) == high) {
+		if (fd_place((int)fd, (int)high) == high) {
 			(void)sys_close((int)fd);
 			return (int)high;
 		}
@@ -276,7 +277,7 @@ static void restore_root(int fd)
 		die(EXIT_UDOCKPY, "rootfs", plan.rootfs, r, NULL);
 	if (r == fd)
 		return;
-	if (sys_dup3((int)r, fd, 0) < 0)
+	if (fd_place((int)r, fd) < 0)
 		die(EXIT_UDOCKPY, "rootfs descriptor", plan.rootfs, -EMFILE, NULL);
 	(void)sys_close((int)r);
 }
