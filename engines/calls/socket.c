@@ -2,12 +2,15 @@
  *
  * sun_path has 108 bytes, host paths are longer than guest paths: what lies beneath the guest's root is named
  * through the hidden descriptor, /proc/self/fd/N/run/x. N is the same in every process of a container, so that name
- * can be told back by whoever asks for it, and people outside find the socket by its inode. */
+ * can be told back by whoever asks for it, and people outside find the socket by its inode. A bound name too long for
+ * that is /proc/self/fd/N/KEY/x: N is a directory beside the container's cache, KEY a symlink there to the socket's
+ * directory, which every process of the container can read. */
 #include <linux/errno.h>
 #include <linux/socket.h>
 #include <linux/un.h>
 
 #include "calls.h"
+#include "pathhash.h"
 
 #define AF_UNIX_NR 1
 #define SOL_SOCKET_NR 1
@@ -30,23 +33,44 @@ struct mmsghdr {
 	unsigned length;
 };
 
+#define KEY_LEN 3
+#define KEY_TRIES 16
+
+static const char self_fd[] = "/proc/self/fd/";
+
 static bool is_path(const struct sockaddr_un *a, size_t size)
 {
 	return size > HEADER && a->sun_family == AF_UNIX_NR && a->sun_path[0];
 }
 
-/* "/proc/self/fd/N/name", N being the directory's descriptor, for what is too long otherwise. The caller closes
- * *ret_fd. */
+/* Length of the directory part of `name`, with its slash. */
+static size_t directory_len(const char *name)
+{
+	const char *last = name + strlen(name);
+
+	while (last > name && last[-1] != '/')
+		last--;
+	return (size_t)(last - name);
+}
+
+/* "/proc/self/fd/N/NAME". Returns its length or -ENAMETOOLONG. */
+static long name_by_fd(int fd, const char *name, char *buf, size_t size)
+{
+	long len = str_copy(buf, size, self_fd);
+
+	len += str_from_u64(buf + len, (uint64_t)fd);
+	buf[len] = '\0';
+	len = str_append(buf, size, (size_t)len, "/");
+	return len < 0 ? len : str_append(buf, size, (size_t)len, name);
+}
+
+/* N is the socket's directory: for what need not be told back. The caller closes *ret_fd. */
 static long short_name(const struct where *w, char *buf, size_t size, int *ret_fd)
 {
-	const char *last = w->name + strlen(w->name);
 	char parent[PATH_MAX / 4];
-	size_t n;
-	long fd, len;
+	size_t n = directory_len(w->name);
+	long fd;
 
-	while (last > w->name && last[-1] != '/')
-		last--;
-	n = (size_t)(last - w->name);
 	if (n + 2 > sizeof(parent))
 		return -ENAMETOOLONG;
 	memcpy(parent, w->name, n);
@@ -57,21 +81,101 @@ static long short_name(const struct where *w, char *buf, size_t size, int *ret_f
 	if (fd < 0)
 		return fd;
 	*ret_fd = (int)fd;
-	len = str_copy(buf, size, "/proc/self/fd/");
-	len += str_from_u64(buf + len, (uint64_t)fd);
-	buf[len] = '\0';
-	len = str_append(buf, size, (size_t)len, "/");
-	return len < 0 ? len : str_append(buf, size, (size_t)len, last);
+	return name_by_fd((int)fd, w->name + directory_len(w->name), buf, size);
 }
 
-static long name_by_root(const struct where *w, char *buf, size_t size)
+/* Opens the directory of keys; makes it when `make`. Returns a descriptor or -errno. */
+static long open_keys(struct scratch *s, bool make)
 {
-	long len = str_copy(buf, size, "/proc/self/fd/");
+	long r;
 
-	len += str_from_u64(buf + len, (uint64_t)engine.root_fd);
-	buf[len] = '\0';
-	len = str_append(buf, size, (size_t)len, "/");
-	return len < 0 ? len : str_append(buf, size, (size_t)len, w->name);
+	if (!engine.cache_path)
+		return -ENOENT;
+	r = str_copy(s->pending, sizeof(s->pending), engine.cache_path);
+	if (r >= 0)
+		r = str_append(s->pending, sizeof(s->pending), (size_t)r, ".sockets");
+	if (r < 0)
+		return r;
+	if (make)
+		(void)SYS3(mkdirat, AT_FDCWD, s->pending, 0700);
+	return sys_openat(AT_FDCWD, s->pending, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+}
+
+/* Finds or makes a key for the host directory in s->link. */
+static long find_key(struct scratch *s, int keys, char key[KEY_LEN + 1])
+{
+	uint64_t hash = pathhash_component(PATHHASH_ROOT, s->link, strlen(s->link));
+	long r = -EEXIST;
+
+	for (unsigned i = 0; i < KEY_TRIES && r == -EEXIST; i++) {
+		uint64_t rest = hash + i;
+
+		for (unsigned j = 0; j < KEY_LEN; j++, rest /= 36)
+			key[j] = "abcdefghijklmnopqrstuvwxyz0123456789"[rest % 36];
+		key[KEY_LEN] = '\0';
+		r = SYS3(symlinkat, s->link, keys, key);
+		if (r == -EEXIST) {
+			long n = sys_readlinkat(keys, key, s->pending, sizeof(s->pending) - 1);
+
+			s->pending[n < 0 ? 0 : n] = '\0';
+			r = str_eq(s->pending, s->link) ? 0 : -EEXIST;
+		}
+	}
+	return r;
+}
+
+/* A name that can be told back, for a socket in a directory of a long name. The caller closes *ret_fd. */
+static long name_by_key(const struct process *p, struct scratch *s, const struct where *w, char *buf, size_t size,
+			int *ret_fd)
+{
+	size_t n = directory_len(w->name);
+	char name[KEY_LEN + 1 + sizeof(((struct sockaddr_un *)0)->sun_path)];
+	long r, keys;
+
+	/* The directory without its slash, as a host path. */
+	if (n < 2 || n >= sizeof(s->link))
+		return -ENAMETOOLONG;
+	r = w->fd == AT_FDCWD ? 0 : str_copy(s->link, sizeof(s->link), p->view->root);
+	if (r >= 0 && w->fd != AT_FDCWD)
+		r = str_append(s->link, sizeof(s->link), (size_t)r, "/");
+	if (r < 0 || (size_t)r + n >= sizeof(s->link))
+		return -ENAMETOOLONG;
+	memcpy(s->link + r, w->name, n - 1);
+	s->link[(size_t)r + n - 1] = '\0';
+	keys = open_keys(s, true);
+	if (keys < 0)
+		return keys;
+	*ret_fd = (int)keys;
+	r = find_key(s, (int)keys, name);
+	if (r < 0)
+		return r;
+	name[KEY_LEN] = '/';
+	r = str_copy(name + KEY_LEN + 1, sizeof(name) - KEY_LEN - 1, w->name + n);
+	return r < 0 ? r : name_by_fd((int)keys, name, buf, size);
+}
+
+/* The host path of a name by key, in s->host; -ENOENT when it is none. */
+static long path_of_key(struct scratch *s, const char *name)
+{
+	const char *p = name + sizeof(self_fd) - 1;
+	char key[KEY_LEN + 1];
+	unsigned fd = 0;
+	long keys, r;
+
+	if (!str_has_prefix(name, self_fd, sizeof(self_fd) - 1))
+		return -ENOENT;
+	for (; *p >= '0' && *p <= '9'; p++)
+		fd = fd * 10 + (unsigned)(*p - '0');
+	if (fd == (unsigned)engine.root_fd || *p++ != '/' || directory_len(p) != KEY_LEN + 1)
+		return -ENOENT;
+	memcpy(key, p, KEY_LEN);
+	key[KEY_LEN] = '\0';
+	keys = open_keys(s, false);
+	if (keys < 0)
+		return keys;
+	r = sys_readlinkat((int)keys, key, s->host, sizeof(s->host) - 1);
+	(void)sys_close((int)keys);
+	return r < 0 ? r : str_append(s->host, sizeof(s->host), (size_t)r, p + KEY_LEN);
 }
 
 /* Whether a relative name leads the same way untranslated: then it is kept, for getsockname(2) to say it again. */
@@ -135,11 +239,18 @@ static long address_in(const struct process *p, const void *address, size_t size
 	if (w.fd == AT_FDCWD)
 		r = str_copy(out, sizeof(ret_address->sun_path), w.name);
 	else if (w.fd == engine.root_fd)
-		r = name_by_root(&w, out, sizeof(ret_address->sun_path));
+		r = name_by_fd(w.fd, w.name, out, sizeof(ret_address->sun_path));
 	else
 		r = -ENAMETOOLONG;
-	if (r == -ENAMETOOLONG)
+	if (r == -ENAMETOOLONG && (want & WANT_PARENT) && (w.fd == AT_FDCWD || w.fd == engine.root_fd))
+		if (name_by_key(p, s, &w, out, sizeof(ret_address->sun_path), ret_fd) >= 0)
+			r = (long)strlen(out);
+	if (r == -ENAMETOOLONG) {
+		if (*ret_fd >= 0)
+			(void)sys_close(*ret_fd);
+		*ret_fd = -1;
 		r = short_name(&w, out, sizeof(ret_address->sun_path), ret_fd);
+	}
 	if (r >= 0)
 		r += (long)HEADER + 1;
 out:
@@ -162,7 +273,9 @@ static size_t address_out(const struct process *p, struct sockaddr_un *a, size_t
 		return size;
 	memcpy(host, a->sun_path, size - HEADER);
 	host[size - HEADER] = '\0';
-	len = host[0] == '/' ? view_unresolve(p->view, host, s->link, sizeof(s->link)) : -1;
+	len = -ENOENT;
+	if (host[0] == '/')
+		len = view_unresolve(p->view, path_of_key(s, host) < 0 ? host : s->host, s->link, sizeof(s->link));
 	if (len >= 0 && (size_t)len < sizeof(a->sun_path)) {
 		n = HEADER + (size_t)len + 1;
 		memcpy(a->sun_path, s->link, n - HEADER);
