@@ -133,11 +133,15 @@ int path_resolve_at(const struct process *p, struct scratch *s, int dirfd, const
 struct pin {
 	int fd; /* -1 = none */
 };
-int path_pin(struct where *w, struct pin *ret_pin);
+int path_pin(struct scratch *s, struct where *w, struct pin *ret_pin);
 void path_unpin(const struct pin *pin);
 /* path_resolve() and path_pin(), again when a link came between. */
 int path_resolve_pinned(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
 			unsigned want, struct where *ret_where, struct pin *ret_pin);
+/* For calls that know no descriptors: a string that leads to what the path means even when directories are renamed
+ * meanwhile. Returns 0 or -errno; *ret_string lies in `s` or in `path`; path_unpin() lets go. */
+int path_hold(const struct process *p, struct scratch *s, int dirfd, const char *path, unsigned want,
+	      const char **ret_string, struct pin *ret_pin);
 unsigned path_want(const struct call *c, const struct path_arg *arg);
 long op_at(struct call *c, const struct syscall_row *row, unsigned want);
 long op_string(struct call *c, const struct syscall_row *row, unsigned want);

@@ -31,7 +31,8 @@ static unsigned open_want(unsigned long flags)
 	return want;
 }
 
-/* The fast tier did not look at the final component: open it in a way that meets no link. */
+/* An answer of the view has no link on its way, and perhaps one at its end that nobody looked at: open it in a way that
+ * meets none. One that came into the way since is -ELOOP. */
 static long open_unlinked(const struct where *w, unsigned long flags, uint32_t mode)
 {
 	long r;
@@ -48,8 +49,7 @@ static long open_unlinked(const struct where *w, unsigned long flags, uint32_t m
 
 static long open_where(const struct where *w, unsigned long flags, uint32_t mode)
 {
-	/* No link may have come into the way since the path was looked at: the kernel says ELOOP then. */
-	if (!w->magic && (w->unverified || w->fd == engine.root_fd))
+	if (!w->magic && engine.translate)
 		return open_unlinked(w, flags, mode);
 	return sys_openat(w->fd, w->name, (int)flags, mode);
 }
@@ -161,7 +161,7 @@ static long open_once(const struct process *p, const struct open_request *q, uns
 			held = false;
 		}
 		r = open_resolved(p, s, &w, q->flags, q->mode);
-		*ret_again = !w.magic && met_link(r, q->flags) && (w.unverified || w.fd == engine.root_fd);
+		*ret_again = !w.magic && engine.translate && met_link(r, q->flags);
 	}
 	if (held)
 		scratch_put(s);

@@ -28,6 +28,62 @@ int path_resolve_at(const struct process *p, struct scratch *s, int dirfd, const
 	return view_resolve(p->view, &here, s, dirfd, path, want | WANT_WALK, ret_where);
 }
 
+/* "/proc/self/fd/FD" or "/proc/self/fd/FD/NAME" in s->pending, where no name of an answer lies. */
+static int name_by_fd(struct scratch *s, int fd, const char *name, const char **ret_string)
+{
+	char *buf = s->pending;
+	long n = str_copy(buf, sizeof(s->pending), "/proc/self/fd/");
+
+	n += str_from_u64(buf + n, (uint64_t)fd);
+	buf[n] = '\0';
+	if (name)
+		n = str_append(buf, sizeof(s->pending), (size_t)n, "/");
+	if (name && n >= 0)
+		n = str_append(buf, sizeof(s->pending), (size_t)n, name);
+	*ret_string = buf;
+	return n < 0 ? (int)n : 0;
+}
+
+/* One try of path_hold(). */
+static int hold_once(const struct process *p, struct scratch *s, int dirfd, const char *path, unsigned want,
+		     const char **ret_string, struct pin *ret_pin)
+{
+	struct where w;
+	long fd;
+	int r = path_resolve_at(p, s, dirfd, path, want, &w);
+
+	if (r < 0)
+		return r;
+	if (w.magic || !engine.translate || !engine.has_openat2) {
+		*ret_string = w.name;
+		return w.fd == AT_FDCWD ? 0 : name_by_fd(s, w.fd, w.name, ret_string);
+	}
+	if (!(want & WANT_FOLLOW)) {
+		r = path_pin(s, &w, ret_pin);
+		*ret_string = w.name;
+		return r < 0 || w.fd == AT_FDCWD ? r : name_by_fd(s, w.fd, w.name, ret_string);
+	}
+	fd = sys_openat2(w.fd, w.name, O_PATH | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS);
+	if (fd < 0)
+		return (int)fd;
+	ret_pin->fd = (int)fd;
+	return name_by_fd(s, (int)fd, NULL, ret_string);
+}
+
+int path_hold(const struct process *p, struct scratch *s, int dirfd, const char *path, unsigned want,
+	      const char **ret_string, struct pin *ret_pin)
+{
+	int r = 0;
+
+	ret_pin->fd = -1;
+	for (unsigned tries = 0; tries < 16; tries++) {
+		r = hold_once(p, s, dirfd, path, want | (tries ? WANT_WALK : 0), ret_string, ret_pin);
+		if (r != -ELOOP)
+			break;
+	}
+	return r;
+}
+
 unsigned path_want(const struct call *c, const struct path_arg *arg)
 {
 	unsigned long flags = c->arg[arg->flag];
@@ -79,27 +135,26 @@ int path_resolve(const struct process *p, struct scratch *s, const struct call *
 	return path_resolve_at(p, s, dirfd, path, want | path_want(c, arg), ret_where);
 }
 
-int path_pin(struct where *w, struct pin *ret_pin)
+int path_pin(struct scratch *s, struct where *w, struct pin *ret_pin)
 {
 	const char *last = w->name + strlen(w->name);
-	char parent[512];
 	size_t n;
 	long fd;
 
 	ret_pin->fd = -1;
-	if (w->magic || (w->fd != engine.root_fd && w->fd != AT_FDCWD) || !engine.translate || !engine.has_openat2)
+	if (w->magic || !engine.translate || !engine.has_openat2)
 		return 0;
 	while (last > w->name && last[-1] == '/')
 		last--;
 	while (last > w->name && last[-1] != '/')
 		last--;
 	n = (size_t)(last - w->name);
-	/* A name alone has no directory on its way; one too long for here is made as it stands. */
-	if (n < 2 || n >= sizeof(parent) || str_eq(last, ".") || str_eq(last, ".."))
+	/* A name alone has no directory on its way. */
+	if (n < 2 || n >= sizeof(s->link) || str_eq(last, ".") || str_eq(last, ".."))
 		return 0;
-	memcpy(parent, w->name, n);
-	parent[n] = '\0';
-	fd = sys_openat2(w->fd, parent, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS);
+	memcpy(s->link, w->name, n); /* no name of an answer lies there */
+	s->link[n] = '\0';
+	fd = sys_openat2(w->fd, s->link, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS);
 	if (fd == -EPERM || fd == -ENOSYS || fd == -EMFILE || fd == -ENFILE)
 		return 0;
 	if (fd < 0)
@@ -126,7 +181,7 @@ int path_resolve_pinned(const struct process *p, struct scratch *s, const struct
 		r = path_resolve(p, s, c, arg, want | (tries ? WANT_WALK : 0), ret_where);
 		if (r < 0)
 			return r;
-		r = path_pin(ret_where, ret_pin);
+		r = path_pin(s, ret_where, ret_pin);
 		if (r != -ELOOP)
 			return r;
 	}
@@ -164,14 +219,19 @@ long op_at(struct call *c, const struct syscall_row *row, unsigned want)
 long op_string(struct call *c, const struct syscall_row *row, unsigned want)
 {
 	const struct process *p = process_current();
+	const struct path_arg *arg = &row->path[0];
 	struct scratch *s = scratch_get();
-	struct where w;
-	long r;
+	struct pin pin = { -1 };
+	const char *path = NULL, *string;
+	int dirfd = AT_FDCWD;
+	long r = s ? path_argument(c, arg, &dirfd, &path) : -ENOMEM;
 
-	r = s ? path_resolve(p, s, c, &row->path[0], want | WANT_STRING, &w) : -ENOMEM;
 	if (r >= 0)
-		r = arch_syscall6(c->nr, (long)w.name, (long)c->arg[1], (long)c->arg[2], (long)c->arg[3],
+		r = path_hold(p, s, dirfd, path, want | path_want(c, arg), &string, &pin);
+	if (r >= 0)
+		r = arch_syscall6(c->nr, (long)string, (long)c->arg[1], (long)c->arg[2], (long)c->arg[3],
 				  (long)c->arg[4], (long)c->arg[5]);
+	path_unpin(&pin);
 	scratch_put(s);
 	return r;
 }
@@ -297,13 +357,15 @@ long op_chdir(struct call *c)
 {
 	const struct process *p = process_current();
 	struct scratch *s = scratch_get();
-	struct where w;
+	struct pin pin = { -1 };
+	const char *string;
 	long r = s ? guest_strlen((char *)c->arg[0]) : -ENOMEM;
 
 	if (r >= 0)
-		r = path_resolve_at(p, s, AT_FDCWD, (char *)c->arg[0], WANT_FOLLOW | WANT_STRING, &w);
+		r = path_hold(p, s, AT_FDCWD, (char *)c->arg[0], WANT_FOLLOW, &string, &pin);
 	if (r >= 0)
-		r = SYS1(chdir, w.name);
+		r = pin.fd >= 0 ? SYS1(fchdir, pin.fd) : SYS1(chdir, string);
+	path_unpin(&pin);
 	scratch_put(s);
 	process_cwd_changed();
 	return r;

@@ -208,12 +208,17 @@ static bool exec_creds(const struct process *p, const struct exec_program *progr
 	return creds_exec(ret_creds, &file);
 }
 
+/* A program that this kernel might run and this engine cannot (32-bit) is -EPERM: shells take -ENOEXEC for a script. What
+ * is for another machine altogether gets the kernel's own answer. */
+static long refusal(const struct exec_program *program)
+{
+	return program->machine == ARCH_EM_COMPAT ? -EPERM : -ENOEXEC;
+}
+
 static void say_refused(const struct exec_program *program, const char *path)
 {
-	const char *what = "exec";
-
-	(void)program;
-	report(what, path, -ENOEXEC, "it is a program for another machine or word size: use --engine userns");
+	report("exec", path, refusal(program),
+	       "it is a program for another machine or word size: use --engine userns");
 }
 
 static void close_program(const struct exec_program *program)
@@ -257,9 +262,11 @@ static long start(int slot, int dirfd, const char *path, int at_flags, char **ar
 	program->machine = 0;
 	r = exec_plan(p->view, &here, &s->scratch, dirfd, path, at_flags, program);
 	if (r < 0) {
-		if (r == -ENOEXEC && program->machine && say)
+		if (r != -ENOEXEC || !program->machine)
+			return r;
+		if (say)
 			say_refused(program, path);
-		return r;
+		return refusal(program);
 	}
 	/* The scratch is free again: its memory holds the credentials until they are text. */
 	creds = (struct creds *)(void *)s->scratch.link;

@@ -132,7 +132,8 @@ long op_xattr(struct call *c, const struct syscall_row *row)
 {
 	const struct process *p = process_current();
 	const struct path_arg *arg = &row->path[0];
-	unsigned want = WANT_STRING | (row->op == OP_SETXATTR || row->op == OP_REMOVEXATTR ? WANT_WRITE : 0);
+	bool changes = row->op == OP_SETXATTR || row->op == OP_REMOVEXATTR;
+	struct pin pin = { -1 };
 	struct xattr_call x = { .op = row->op,
 				.by_fd = arg->rule == RULE_NONE,
 				.nofollow = arg->rule == RULE_NOFOLLOW };
@@ -154,14 +155,20 @@ long op_xattr(struct call *c, const struct syscall_row *row)
 	if (x.by_fd) {
 		x.fd = (int)c->arg[0];
 	} else {
-		r = path_resolve(p, s, c, arg, want, &w);
-		if (r >= 0)
+		r = guest_strlen((char *)c->arg[arg->path]);
+		if (r >= 0 && changes) {
+			r = path_hold(p, s, AT_FDCWD, (char *)c->arg[arg->path], WANT_WRITE | path_want(c, arg),
+				      &x.path, &pin);
+		} else if (r >= 0) {
+			r = path_resolve(p, s, c, arg, WANT_STRING, &w);
 			x.path = w.name;
+		}
 	}
 	if (r >= 0) {
-		/* pretended_list() needs s->pending, which a name never lies in. */
+		/* pretended_list() needs s->pending, which the name of a call that only looks never lies in. */
 		r = engine.pretend ? pretended_call(p, &x, s) : real_call(&x);
 	}
+	path_unpin(&pin);
 	scratch_put(s);
 	return r;
 }

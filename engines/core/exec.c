@@ -119,7 +119,7 @@ static int open_path(const struct view *v, const struct here *here, struct scrat
 	struct where w;
 	struct stat st;
 	bool nofollow;
-	int r;
+	int flags, r;
 
 	for (;;) {
 		r = view_resolve(v, here, s, dirfd, path, want, &w);
@@ -139,7 +139,13 @@ static int open_path(const struct view *v, const struct here *here, struct scrat
 	if (r < 0)
 		return r;
 	/* The type was checked first for the side effects of opening a device; O_NONBLOCK is for what replaced it. */
-	return (int)sys_openat(w.fd, w.name, O_RDONLY | O_NOCTTY | O_NONBLOCK | (nofollow ? O_NOFOLLOW : 0), 0);
+	flags = O_RDONLY | O_NOCTTY | O_NONBLOCK | (nofollow ? O_NOFOLLOW : 0);
+	if (v->root_fd >= 0 && !w.magic) {
+		r = (int)sys_openat2(w.fd, w.name, (uint64_t)flags, 0, RESOLVE_NO_SYMLINKS);
+		if (r != -ENOSYS && r != -EPERM)
+			return r;
+	}
+	return (int)sys_openat(w.fd, w.name, flags, 0);
 }
 
 /* Opens a file for execution. Returns a descriptor or -errno. */

@@ -247,14 +247,15 @@ static int kind_of(const struct view *v, uint64_t generation, char *canon, size_
 
 /* The kind of the directory that `path` (with ".." on its way) names something in, or 0. `p` is its first component;
  * s->canon holds the `len` bytes of where that starts. Each directory that is left again must be plain and of the same
- * kind as the one the path ends in, for then the kernel walks it as the guest means it. */
+ * kind as the one the path ends in. Then s->canon holds the whole path without any "..", which a directory that is
+ * moved meanwhile cannot lead out of the root, and `parts` speaks of that. */
 static __attribute__((noinline)) int kind_past_dotdot(const struct view *v, struct scratch *s, uint64_t generation,
 						      const char *path, const char *p, size_t len, struct parts *parts)
 {
 	int kind = DIR_UNKNOWN, left;
+	const char *last;
+	long end;
 
-	parts->first = p;
-	parts->canonical = false;
 	for (;;) {
 		const char *name = p;
 		size_t n;
@@ -267,8 +268,7 @@ static __attribute__((noinline)) int kind_past_dotdot(const struct view *v, stru
 			if (n == 0 || p - path >= PATH_MAX ||
 			    (name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.'))))
 				return DIR_UNKNOWN;
-			parts->last = name;
-			parts->last_len = n;
+			last = name;
 			break;
 		}
 		while (*p == '/')
@@ -291,7 +291,18 @@ static __attribute__((noinline)) int kind_past_dotdot(const struct view *v, stru
 		s->canon[len] = '\0';
 	}
 	left = kind_of(v, generation, s->canon, len);
-	return left > 0 && (kind == DIR_UNKNOWN || left == kind) ? left : DIR_UNKNOWN;
+	if (left <= 0 || (kind != DIR_UNKNOWN && left != kind))
+		return DIR_UNKNOWN;
+	end = append_components(s->canon, len, last, p);
+	if (end < 0)
+		return DIR_UNKNOWN;
+	*parts = (struct parts){
+		.first = s->canon + 1,
+		.last = s->canon + len + 1,
+		.last_len = (size_t)end - len - 1,
+		.canonical = true,
+	};
+	return left;
 }
 
 /* ---- absolute paths ---- */
@@ -315,6 +326,7 @@ static int resolve_absolute(const struct view *v, struct scratch *s, const char 
 	if (form == SCAN_DOTDOT) {
 		s->canon[0] = '\0';
 		kind = kind_past_dotdot(v, s, generation, path, p, 0, &parts);
+		path = s->canon;
 	} else if (parts.parent == PATHHASH_ROOT) {
 		kind = DIR_ROOT;
 	} else {
@@ -382,8 +394,9 @@ static int resolve_from_cwd(const struct view *v, const struct here *here, struc
 			return MISS;
 		if (form == SCAN_DOTDOT) {
 			kind = kind_past_dotdot(v, s, generation, path, path, (size_t)len, &parts);
-			if (kind > 0 && view_maybe_mountpoint(v, parts.last, parts.last_len))
+			if (kind <= 0 || view_maybe_mountpoint(v, parts.last, parts.last_len))
 				return MISS;
+			return say_absolute(v, s, (enum dir_kind)kind, s->canon, &parts, want, ret);
 		} else {
 			len = append_components(s->canon, (size_t)len, path, parts.last);
 			if (len >= 0)

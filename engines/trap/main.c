@@ -260,7 +260,7 @@ static _Noreturn void launch(char **envp)
 		die(EXIT_NOT_FOUND, "command not found", plan.command[0], r,
 		    "check its name, and PATH inside the image");
 	die(EXIT_NOT_EXECUTABLE, "cannot run", plan.command[0], r,
-	    r == -ENOEXEC ? "it is no program for this machine; other word sizes need --engine userns" : NULL);
+	    r == -ENOEXEC || r == -EPERM ? "it is no program for this machine; other word sizes need --engine userns" : NULL);
 }
 
 /* ---- resume ---- */

@@ -159,7 +159,9 @@ def test_unset_home_and_user_are_survived(udockpy: Udockpy, box: Path) -> None:
 
 def test_what_runs_is_listed_and_kept(udockpy: Udockpy, image: str) -> None:
     identifier = udockpy.output("create", "--name", "work", image)
-    guest = subprocess.Popen(udockpy.words("run", "work", "sleep", "100"), env=udockpy.environ)
+    guest = subprocess.Popen(
+        udockpy.words("run", "work", "sleep", "100"), env=udockpy.environ, cwd=udockpy.cwd
+    )
     try:
         for _ in range(200):
             listed = json.loads(udockpy.output("ps", "--json"))

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 
 from udockpy.container.plan import Bind
-from udockpy.errors import BindError, reason_of
+from udockpy.errors import BindError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from udockpy.config import Config
     from udockpy.container.caller import Caller
 
@@ -44,17 +42,6 @@ def _parse_one(text: str, cwd: str) -> Bind:
     if target in ("/", "//"):
         raise BindError("malformed bind", text, "the target is the guest's root", hint=HINT)
     return Bind(os.path.normpath(source), target.replace("//", "/"), mode == "ro")
-
-
-def check_sources(binds: Iterable[Bind]) -> None:
-    """Refuses binds of what is not there."""
-    for bind in binds:
-        try:
-            os.stat(bind.source)
-        except OSError as e:
-            raise BindError(
-                "cannot bind", bind.source, reason_of(e), hint="the source must exist on the host"
-            ) from e
 
 
 def standard(config: Config, caller: Caller, *, pretend_root: bool) -> list[Bind]:

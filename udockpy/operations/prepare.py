@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from udockpy import config as configs
 from udockpy import home as homes
-from udockpy.container import binds, caller, guest, spec, users
+from udockpy.container import caller, guest, mountpoints, spec, users
 from udockpy.container.plan import Bind, Plan
 from udockpy.engines import host
 from udockpy.engines.interface import Launch
 from udockpy.engines.select import Choice, select
-from udockpy.errors import EngineError, TargetError
+from udockpy.errors import EngineError, StateError, TargetError, reason_of
 from udockpy.store import sandboxes, targets
 from udockpy.util import atomic
 
@@ -52,7 +52,7 @@ def prepare(
 
 def launchable(home: Home, config: Config, target: Target, plan: Plan) -> Prepared:
     """Chooses the engine of a plan."""
-    binds.check_sources(plan.binds)
+    plan = _with_mountpoints(home, plan)
     _make_fakedb(plan.fakedb)
     program = guest.program(plan)
     choice = _choose(home, plan, program, config.engine)
@@ -98,6 +98,19 @@ def _place(
         shell="" if options.command else guest.find_shell(rootfs, wanted),
         read_only=target.kind == targets.IMAGE,
     )
+
+
+def _with_mountpoints(home: Home, plan: Plan) -> Plan:
+    settled = mountpoints.settle(plan, home.run)
+    if settled.missing:
+        homes.make(home.run)
+        try:
+            mountpoints.make(settled)
+        except OSError as e:
+            raise StateError(
+                "cannot make mount points", settled.skeleton, reason_of(e), hint=homes.HINT
+            ) from e
+    return settled.plan
 
 
 def _make_fakedb(path: str) -> None:

@@ -4,6 +4,7 @@
 
 #define ARCH_NAME "aarch64"
 #define ARCH_EM_MACHINE 183 /* EM_AARCH64 */
+#define ARCH_EM_COMPAT 40   /* EM_ARM: what its kernels may run besides */
 #define ARCH_AUDIT 0xC00000B7u /* AUDIT_ARCH_AARCH64 */
 
 static inline long arch_syscall6(long nr, long a, long b, long c, long d, long e, long f)

@@ -4,6 +4,7 @@
 
 #define ARCH_NAME "x86_64"
 #define ARCH_EM_MACHINE 62 /* EM_X86_64 */
+#define ARCH_EM_COMPAT 3   /* EM_386: what its kernels may run besides */
 #define ARCH_AUDIT 0xC000003Eu /* AUDIT_ARCH_X86_64 */
 
 static inline long arch_syscall6(long nr, long a, long b, long c, long d, long e, long f)
