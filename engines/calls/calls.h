@@ -199,8 +199,10 @@ long fd_place(int fd, int number);
 long op_hidden_fcntl(struct call *c);
 long op_dup2(struct call *c);
 long op_close_range(struct call *c);
-long op_getdents(struct call *c);
 long op_memory(struct call *c);
+
+/* listing.c */
+long op_getdents(struct call *c);
 
 /* identity.c */
 long op_identity(struct call *c, const struct syscall_row *row);

@@ -1,5 +1,5 @@
 /* Descriptors and memory of the engine's own, kept out of the guest's reach: the one of the guest's root directory,
- * and the pages the loader lives in. */
+ * and the pages the loader lives in. Listings: listing.c. */
 #include <linux/errno.h>
 #include <linux/mman.h>
 #include <linux/resource.h>
@@ -7,7 +7,6 @@
 #include "loader/loader.h"
 #include "calls.h"
 
-#define DT_LNK 10
 #define FIOCLEX 0x5451
 #define FIONCLEX 0x5450
 
@@ -57,41 +56,6 @@ long op_close_range(struct call *c)
 			return r;
 	}
 	return last > ours ? SYS3(close_range, ours + 1, last, c->arg[2]) : 0;
-}
-
-struct entry {
-	uint64_t ino;
-	int64_t off;
-	uint16_t size;
-	unsigned char type;
-	char name[];
-};
-
-/* Hides the root's descriptor in listings of /proc/PID/fd: the only directories with a link of that very number. */
-long op_getdents(struct call *c)
-{
-	char *buf = (char *)c->arg[1];
-	char number[24];
-	long n = SYS3(getdents64, c->arg[0], c->arg[1], c->arg[2]);
-
-	if (n <= 0 || engine.root_fd < 0)
-		return n;
-	number[str_from_u64(number, (uint64_t)engine.root_fd)] = '\0';
-	for (long at = 0; at < n;) {
-		struct entry *e = (struct entry *)(void *)(buf + at);
-		uint16_t size = e->size;
-
-		if (e->type == DT_LNK && e->name[0] == number[0] && str_eq(e->name, number)) {
-			struct stat st;
-
-			if (SYS2(fstat, c->arg[0], &st) == 0 && (st.st_dev >> 8) == 0) {
-				memmove(e, buf + at + size, (size_t)(n - at - size));
-				return n - size;
-			}
-		}
-		at += size;
-	}
-	return n;
 }
 
 /* mmap, munmap, mprotect, mremap near the loader: refused where they would change it. */

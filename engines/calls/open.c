@@ -93,7 +93,8 @@ static long open_device(const struct where *w, unsigned long flags)
 	struct fakedb_record record;
 	struct fakedb_key key;
 
-	if (!owner_record(w->fd, w->name, w->magic ? 0 : AT_SYMLINK_NOFOLLOW, &key, &record) || !(record.has & FAKEDB_NODE))
+	if (!owner_record(w->fd, w->name, w->magic ? 0 : AT_SYMLINK_NOFOLLOW, &key, &record) ||
+	    !(record.has & FAKEDB_NODE))
 		return -EACCES;
 	if ((record.mode & S_IFMT) == S_IFCHR)
 		for (unsigned i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)

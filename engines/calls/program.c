@@ -208,8 +208,8 @@ static bool exec_creds(const struct process *p, const struct exec_program *progr
 	return creds_exec(ret_creds, &file);
 }
 
-/* A program that this kernel might run and this engine cannot (32-bit) is -EPERM: shells take -ENOEXEC for a script. What
- * is for another machine altogether gets the kernel's own answer. */
+/* A program that this kernel might run and this engine cannot (32-bit) is -EPERM: shells take -ENOEXEC for a script.
+ * What is for another machine altogether gets the kernel's own answer. */
 static long refusal(const struct exec_program *program)
 {
 	return program->machine == ARCH_EM_COMPAT ? -EPERM : -ENOEXEC;

@@ -324,6 +324,7 @@ static int step_link(struct walk *w, size_t parent_len, bool last)
 	enum dir_kind kind = last ? DIR_UNKNOWN : cache_kind(w);
 	uint64_t hash = 0;
 	const char *name;
+	struct stat st;
 	int fd, ret;
 	long len;
 
@@ -337,9 +338,10 @@ static int step_link(struct walk *w, size_t parent_len, bool last)
 		return ret;
 	len = sys_readlinkat(fd, name, w->s->link, PATH_MAX);
 	if (len == -EINVAL) {
-		/* Perhaps no directory: then what is beneath it is -ENOTDIR by any way. Only what the host's own
-		 * path of a bind is made of was not looked at, so beneath a bind prove() must have begun. */
-		if (kind == DIR_ROOT)
+		/* Only what the host's own path of a bind is made of was not looked at, so beneath a bind prove() must
+		 * have begun. */
+		if (kind == DIR_ROOT && sys_fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    (st.st_mode & 0170000) == 0040000)
 			dircache_add(w->v->cache, w->generation, hash, kind);
 		return 0;
 	}

@@ -259,8 +259,10 @@ static _Noreturn void launch(char **envp)
 	if (r == -ENOENT || r == -ENOTDIR)
 		die(EXIT_NOT_FOUND, "command not found", plan.command[0], r,
 		    "check its name, and PATH inside the image");
-	die(EXIT_NOT_EXECUTABLE, "cannot run", plan.command[0], r,
-	    r == -ENOEXEC || r == -EPERM ? "it is no program for this machine; other word sizes need --engine userns" : NULL);
+	if (r == -ENOEXEC || r == -EPERM)
+		die(EXIT_NOT_EXECUTABLE, "cannot run", plan.command[0], r,
+		    "it is no program for this machine; other word sizes need --engine userns");
+	die(EXIT_NOT_EXECUTABLE, "cannot run", plan.command[0], r, NULL);
 }
 
 /* ---- resume ---- */

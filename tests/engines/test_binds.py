@@ -95,6 +95,41 @@ def test_targets_that_the_image_has_not(engine: Product, sandbox: Path, given: P
     ] == []
 
 
+def test_what_is_bound_is_listed(engine: Product, small: Path, given: Path) -> None:
+    """Also where the image has no such name, once, and only where it was bound."""
+    options = bind(f"{given}:/new", f"{given}/file:/etc/new file", f"{given}:/mnt")
+    script = """
+        for i in / /etc /mnt; do ls $i | grep -cx -e new -e 'new file' -e mnt; done
+        find / /etc -xdev -maxdepth 1 -name 'new*'; cd /; echo n*; cd mnt/..; ls -d new
+    """
+    done = engine.shell(small, script, options=options)
+    found = done.stdout.decode().split("\n")
+    assert found[:3] == ["2", "1", "0"], text(done)
+    assert sorted(found[3:5]) == ["/etc/new file", "/new"], text(done)
+    assert found[5:] == ["new", "new", ""], text(done)
+
+
+def test_targets_are_where_the_images_links_lead(
+    engine: Product, sandbox: Path, given: Path
+) -> None:
+    (sandbox / "usr" / "deep").mkdir(parents=True)
+    (sandbox / "deep").symlink_to("usr/deep")
+    options = bind(f"{given}:/deep/er/here")
+    done = engine.shell(
+        sandbox, "cat /deep/er/here/file /usr/deep/er/here/file; ls /usr/deep/er", options=options
+    )
+    assert done.stdout == b"given\ngiven\nhere\n", text(done)
+    assert list((sandbox / "usr" / "deep").iterdir()) == []
+
+
+def test_a_source_behind_a_link(engine: Product, small: Path, given: Path) -> None:
+    alias = given.parent / "alias"
+    alias.symlink_to(given)
+    script = f"mkdir {alias}/made; touch {alias}/made/x; cd {alias}/sub; pwd; ls ../made"
+    done = engine.shell(small, script, options=bind(str(alias)))
+    assert done.stdout.decode() == f"{alias}/sub\nx\n", text(done)
+
+
 def test_later_binds_cover_earlier_ones(engine: Product, small: Path, given: Path) -> None:
     (given / "other").mkdir()
     (given / "other" / "file").write_text("other\n")

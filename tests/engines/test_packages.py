@@ -22,7 +22,10 @@ LOCK = ("--no-userns", "--no-mount", "--no-ptrace")
 FIRST = ["openssh-server", "man-db", "git", "python3", "gcc", "dbus"]
 SECOND = ["default-jre-headless", "nodejs", "perl", "make", "libc6-dev"]
 HELPER = "/usr/lib/dbus-1.0/dbus-daemon-launch-helper"
-DBUS = ["dbus_", "dbus-bin", "dbus-daemon", "dbus-session", "dbus-system", "libdbus", "libexpat"]
+DBUS = [
+    *("dbus_", "dbus-bin", "dbus-daemon", "dbus-session", "dbus-system"),
+    *("libapparmor", "libdbus", "libexpat"),
+]
 INSTALL = ("-y", "--no-install-recommends", "install")
 
 pytestmark = pytest.mark.network

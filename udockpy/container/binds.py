@@ -51,7 +51,7 @@ def standard(config: Config, caller: Caller, *, pretend_root: bool) -> list[Bind
     pretended root gets none of those: the scripts of a package must not touch the user's own files.
     """
     binds = [
-        bind
+        bind._replace(optional=not os.path.isdir(bind.source))
         for text in config.system_binds
         for bind in parse(text, cwd="/")
         if os.path.exists(bind.source)

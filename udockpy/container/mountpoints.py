@@ -55,9 +55,11 @@ def settle(plan: Plan, folder: str) -> Settled:
         target = guest.resolve(bind)
         guest.check(bind, target, is_dir=is_dir)
         guest.make_way(bind, target)
-        if guest.is_made(os.path.dirname(target)):
+        made = guest.is_made(os.path.dirname(target))
+        if made:
             missing.add(Missing(target, is_dir))
-        guest.binds.append(Bind(_real(bind.source), target, bind.read_only))
+        appears = not made and not guest.has(target)
+        guest.binds.append(bind._replace(source=_real(bind.source), target=target, appears=appears))
     every = tuple(sorted(missing))
     skeleton = _skeleton(folder, every) if every else ""
     binds = tuple(
@@ -97,6 +99,9 @@ class _Guest:
         self.rootfs = rootfs
         self.binds: list[Bind] = []  # source "" = of the skeleton
 
+    def has(self, path: str) -> bool:
+        return os.path.lexists(self._host(path))
+
     def is_made(self, path: str) -> bool:
         """Whether a path lies in the skeleton."""
         return not self._cover(path).source
@@ -106,7 +111,7 @@ class _Guest:
         *parents, name = components(bind.target)
         parent = self._walk(bind, "", parents)
         target = self._walk(bind, parent, [name])
-        return target if os.path.lexists(self._host(target)) else f"{parent}/{name}"
+        return target if self.has(target) else f"{parent}/{name}"
 
     def check(self, bind: Bind, target: str, *, is_dir: bool) -> None:
         """Refuses a file over a directory and a directory over a file."""
@@ -133,7 +138,7 @@ class _Guest:
             try:
                 there = os.lstat(self._host(path)).st_mode
             except FileNotFoundError:
-                self.binds.append(Bind("", path, read_only=True))
+                self.binds.append(Bind("", path, read_only=True, appears=True))
                 return
             except OSError as e:
                 raise _unusable(bind, f"{path}: {reason_of(e)}") from e

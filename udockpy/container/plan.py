@@ -15,6 +15,8 @@ class Bind(NamedTuple):
     source: str
     target: str
     read_only: bool = False
+    optional: bool = False  # nobody named it: a guest without it is better than one changed for it
+    appears: bool = False  # the guest has nothing at `target`, whose directory is there
 
     def describe(self) -> str:
         return f"bind {self.source} at {self.target}{' read-only' if self.read_only else ''}"

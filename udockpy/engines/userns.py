@@ -60,7 +60,7 @@ class Userns:
         return Launch(
             argv=(
                 native.helper(self.helper),
-                *words.view(plan),
+                *words.view(_without_needless_binds(plan)),
                 *words.identity(plan),
                 *_pretence(plan),
                 *words.namespaces(plan),
@@ -68,6 +68,17 @@ class Userns:
             ),
             environ=plan.environment,
         )
+
+
+def _without_needless_binds(plan: Plan) -> Plan:
+    """Where the kernel has no mount point in a directory, that directory must be covered, and
+    cannot be written to any more. A root who installs packages needs /etc more than the host's
+    /etc/hosts in it.
+    """
+    if not plan.identity.pretend:
+        return plan
+    kept = tuple(bind for bind in plan.binds if not (bind.optional and bind.appears))
+    return plan._replace(binds=kept)
 
 
 def needs_identity_helper(plan: Plan) -> bool:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from udockpy.container import mountpoints
 from udockpy.container.plan import Bind, Identity, Plan
 from udockpy.errors import BindError
@@ -71,9 +72,7 @@ def test_a_source_has_no_links_any_more(root: Path, source: Path, tmp_path: Path
     assert settled.plan.binds[0].source == f"{source}/inner"
 
 
-def test_missing_directories_come_from_a_skeleton(
-    root: Path, source: Path, tmp_path: Path
-) -> None:
+def test_missing_directories_come_from_a_skeleton(root: Path, source: Path, tmp_path: Path) -> None:
     binds = (
         Bind(os.fspath(source), "/not/there/yet"),
         Bind(f"{source}/file", "/not/a/file"),

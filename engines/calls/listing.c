@@ -1,0 +1,173 @@
+/* Directory listings: what the kernel lists, with the targets of binds that the image has not, and without the engine's
+ * own descriptor. */
+#include <linux/errno.h>
+
+#include "calls.h"
+
+#define DT_LNK 10
+#define SEEK_CUR 1
+
+struct entry {
+	uint64_t ino;
+	int64_t off;
+	uint16_t size;
+	unsigned char type;
+	char name[];
+};
+
+/* The binds of a view that a directory of the image does not list by itself, by that directory. Found out by the first
+ * listing of a process: most never list anything. Threads may do it at once; they write the same. */
+static struct {
+	uint64_t salt; /* of the view that this is about; written last */
+	unsigned n;
+	struct {
+		uint64_t dev, ino;
+		uint8_t bind;
+	} at[VIEW_BINDS_MAX];
+} missing;
+
+_Static_assert(VIEW_BINDS_MAX <= 256, "missing.at[].bind");
+
+static const char *last_component(const char *path)
+{
+	const char *last = path;
+
+	for (; *path; path++)
+		if (*path == '/')
+			last = path + 1;
+	return last;
+}
+
+/* Whether the directory that holds the target of `b` exists and has no such name. *ret_dir describes it. */
+static bool is_missing(const struct view *v, const struct bind *b, struct scratch *s, struct stat *ret_dir)
+{
+	const char *name = last_component(b->guest);
+	size_t n = (size_t)(name - b->guest);
+	struct stat st;
+	long len;
+
+	memcpy(s->canon, b->guest, n);
+	s->canon[n > 1 ? n - 1 : n] = '\0';
+	len = view_host_path(v, s->canon, s->host, sizeof(s->host), NULL);
+	if (len < 0 || sys_fstatat(AT_FDCWD, s->host, ret_dir, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	len = str_append(s->host, sizeof(s->host), (size_t)len, "/");
+	if (len >= 0)
+		len = str_append(s->host, sizeof(s->host), (size_t)len, name);
+	return len >= 0 && sys_fstatat(AT_FDCWD, s->host, &st, AT_SYMLINK_NOFOLLOW) == -ENOENT;
+}
+
+static void find_missing(const struct view *v)
+{
+	struct scratch *s = scratch_get();
+	unsigned n = 0;
+	struct stat st;
+
+	if (!s)
+		return;
+	for (unsigned i = 0; i < v->n_binds; i++) {
+		if (!is_missing(v, &v->binds[i], s, &st))
+			continue;
+		missing.at[n].dev = st.st_dev;
+		missing.at[n].ino = st.st_ino;
+		missing.at[n++].bind = (uint8_t)i;
+	}
+	scratch_put(s);
+	missing.n = n;
+	__atomic_store_n(&missing.salt, v->salt, __ATOMIC_RELEASE);
+}
+
+static bool lists_missing(unsigned i, const struct stat *dir)
+{
+	return missing.at[i].dev == dir->st_dev && missing.at[i].ino == dir->st_ino;
+}
+
+static uint16_t entry_size(const struct bind *b)
+{
+	size_t size = sizeof(struct entry) + strlen(last_component(b->guest)) + 1;
+
+	return (uint16_t)((size + 7) & ~(size_t)7);
+}
+
+/* How many bytes the entries take that the directory `fd` lacks; 0 when it is not at its beginning. */
+static size_t missing_size(const struct view *v, int fd, struct stat *ret_dir)
+{
+	size_t size = 0;
+
+	if (__atomic_load_n(&missing.salt, __ATOMIC_ACQUIRE) != v->salt)
+		find_missing(v);
+	if (!missing.n || SYS3(lseek, fd, 0, SEEK_CUR) != 0 || SYS2(fstat, fd, ret_dir) < 0)
+		return 0;
+	for (unsigned i = 0; i < missing.n; i++)
+		if (lists_missing(i, ret_dir))
+			size += entry_size(&v->binds[missing.at[i].bind]);
+	return size;
+}
+
+/* Appends the entries that `dir` lacks to the `n` bytes in `buf`. They have the offset of the one before: who goes on
+ * from there misses none. */
+static long append_missing(const struct view *v, const struct stat *dir, char *buf, long n, int64_t off)
+{
+	for (unsigned i = 0; i < missing.n; i++) {
+		const struct bind *b = &v->binds[missing.at[i].bind];
+		struct entry *e = (struct entry *)(void *)(buf + n);
+		const char *name = last_component(b->guest);
+		struct stat st;
+
+		if (!lists_missing(i, dir) || sys_fstatat(AT_FDCWD, b->host, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		e->ino = st.st_ino;
+		e->off = off;
+		e->size = entry_size(b);
+		e->type = (unsigned char)((st.st_mode & S_IFMT) >> 12);
+		memcpy(e->name, name, strlen(name) + 1);
+		n += e->size;
+	}
+	return n;
+}
+
+/* Takes the root's descriptor out of a listing of /proc/PID/fd: the only directories with a link of that number. */
+static long hide_root(int fd, char *buf, long n, int64_t *ret_off)
+{
+	char number[24];
+
+	number[str_from_u64(number, (uint64_t)engine.root_fd)] = '\0';
+	for (long at = 0; at < n;) {
+		struct entry *e = (struct entry *)(void *)(buf + at);
+		uint16_t size = e->size;
+
+		*ret_off = e->off;
+		if (e->type == DT_LNK && e->name[0] == number[0] && str_eq(e->name, number)) {
+			struct stat st;
+
+			if (SYS2(fstat, fd, &st) == 0 && (st.st_dev >> 8) == 0) {
+				memmove(e, buf + at + size, (size_t)(n - at - size));
+				return n - size;
+			}
+		}
+		at += size;
+	}
+	return n;
+}
+
+long op_getdents(struct call *c)
+{
+	const struct view *v = process_current()->view;
+	int fd = (int)c->arg[0];
+	char *buf = (char *)c->arg[1];
+	unsigned size = (unsigned)c->arg[2];
+	struct stat dir;
+	size_t more = engine.root_fd < 0 ? 0 : missing_size(v, fd, &dir);
+	int64_t off = 0;
+	long n;
+
+	if (more + 1024 > size) /* a name and its neighbours must still fit */
+		more = 0;
+	n = SYS3(getdents64, fd, buf, size - more);
+	if (n <= 0 || engine.root_fd < 0)
+		return n;
+	n = hide_root(fd, buf, n, &off);
+	if (more && guest_writable(buf + n, more))
+		n = append_missing(v, &dir, buf, n, off);
+	return n;
+}
