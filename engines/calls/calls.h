@@ -53,12 +53,12 @@ struct process {
 	int pid; /* set before a vfork, so that the child can tell itself from its parent; else stale */
 	bool chrooted;
 	struct view *view;
-	struct creds creds;
 	uint32_t umask;
 	uint8_t seccomp; /* what PR_GET_SECCOMP says: the mode the guest asked for */
 	uint64_t sigsys_in_mask; /* signals whose sa_mask holds SIGSYS, which the kernel was not told */
 	void *handlers[64]; /* the guest's, by signal number - 1; the kernel was given the engine's entry */
 	struct kernel_sigaction sigsys_action; /* the guest's own */
+	struct creds creds; /* last: threads may have others (process_creds_begin) */
 };
 
 /* Constant for the life of a program. */
@@ -84,7 +84,10 @@ extern struct engine engine;
 /* process.c */
 struct process *process_first(void);
 const struct process *process_current(void);
-struct process *process_writable(void); /* to change it */
+struct process *process_writable(void); /* to change it, but for the credentials */
+/* To change the calling thread's credentials, between the two. */
+struct creds *process_creds_begin(void);
+void process_creds_end(void);
 void process_before_vfork(void);
 /* Where the process stands; `relative` = a relative path asks. */
 struct here process_here(const struct process *p, bool relative);

@@ -55,12 +55,15 @@ static long set_groups(struct call *c)
 {
 	size_t n = c->arg[0];
 	const uint32_t *groups = (const uint32_t *)c->arg[1];
+	long r;
 
 	if (n > CREDS_GROUPS_MAX)
 		return -EINVAL;
 	if (!guest_readable(groups, n * sizeof(*groups)))
 		return -EFAULT;
-	return creds_setgroups(&process_writable()->creds, groups, n);
+	r = creds_setgroups(process_creds_begin(), groups, n);
+	process_creds_end();
+	return r;
 }
 
 static long get_groups(struct call *c)
@@ -107,6 +110,7 @@ static long cap_set(struct call *c)
 	const struct __user_cap_header_struct *header = (void *)c->arg[0];
 	const struct __user_cap_data_struct *data = (void *)c->arg[1];
 	uint64_t effective = 0, permitted = 0, inheritable = 0;
+	long r;
 
 	if (!guest_readable(header, sizeof(*header)))
 		return -EFAULT;
@@ -122,7 +126,9 @@ static long cap_set(struct call *c)
 		permitted |= (uint64_t)data[i].permitted << 32 * i;
 		inheritable |= (uint64_t)data[i].inheritable << 32 * i;
 	}
-	return creds_capset(&process_writable()->creds, effective, permitted, inheritable);
+	r = creds_capset(process_creds_begin(), effective, permitted, inheritable);
+	process_creds_end();
+	return r;
 }
 
 /* The owner of new files keeps his access whatever the guest's mask says; the rest of it is the kernel's business. */
@@ -139,6 +145,7 @@ static long set_umask(struct call *c)
 long op_identity(struct call *c, const struct syscall_row *row)
 {
 	const struct process *p = process_current();
+	long r;
 
 	switch (c->nr) {
 	case __NR_getuid:
@@ -166,12 +173,15 @@ long op_identity(struct call *c, const struct syscall_row *row)
 		return cap_set(c);
 	if (row->op == OP_UMASK)
 		return set_umask(c);
-	return set_id(c, &process_writable()->creds);
+	r = set_id(c, process_creds_begin());
+	process_creds_end();
+	return r;
 }
 
 /* A filter is checked as far as its caller can tell, and not installed: it would judge the engine's own calls. */
 static long set_seccomp(bool strict, bool filter, const void *address)
 {
+	const struct creds *now = &process_current()->creds;
 	struct process *p = process_writable();
 	struct {
 		uint16_t len;
@@ -191,7 +201,7 @@ static long set_seccomp(bool strict, bool filter, const void *address)
 	memcpy(&program, address, sizeof(program));
 	if (!program.len || program.len > 4096)
 		return -EINVAL;
-	if (!p->creds.no_new_privs && !creds_capable(&p->creds, CAP_SYS_ADMIN_NR))
+	if (!now->no_new_privs && !creds_capable(now, CAP_SYS_ADMIN_NR))
 		return -EACCES;
 	if (!guest_readable(program.filter, program.len * 8ul))
 		return -EFAULT;
@@ -199,11 +209,18 @@ static long set_seccomp(bool strict, bool filter, const void *address)
 	return 0;
 }
 
+static long credential_prctl(const unsigned long *a)
+{
+	bool handled = false;
+	long r = creds_prctl(process_creds_begin(), (long)a[0], a[1], a[2], a[3], a[4], &handled);
+
+	process_creds_end();
+	return r;
+}
+
 long op_prctl(struct call *c)
 {
 	const unsigned long *a = c->arg;
-	bool handled = false;
-	long r;
 
 	switch (a[0]) {
 	case PR_SET_SECCOMP:
@@ -219,14 +236,19 @@ long op_prctl(struct call *c)
 	case PR_SET_NO_NEW_PRIVS:
 	case PR_GET_NO_NEW_PRIVS:
 		/* The engine needed it for its filter; the guest sees only what it asked for itself. */
-		return creds_prctl(&process_writable()->creds, (long)a[0], a[1], a[2], a[3], a[4], &handled);
+		return credential_prctl(a);
+	case PR_SET_KEEPCAPS:
+	case PR_GET_KEEPCAPS:
+	case PR_CAPBSET_READ:
+	case PR_CAPBSET_DROP:
+	case PR_CAP_AMBIENT:
+	case PR_SET_SECUREBITS:
+	case PR_GET_SECUREBITS:
+		if (engine.pretend)
+			return credential_prctl(a);
+		break;
 	default:
 		break;
-	}
-	if (engine.pretend) {
-		r = creds_prctl(&process_writable()->creds, (long)a[0], a[1], a[2], a[3], a[4], &handled);
-		if (handled)
-			return r;
 	}
 	return SYS5(prctl, a[0], a[1], a[2], a[3], a[4]);
 }

@@ -423,7 +423,7 @@ long op_chroot(struct call *c)
 	r = guest_strlen((char *)c->arg[0]);
 	if (r < 0)
 		return r;
-	if (!creds_capable(&p->creds, 18 /* CAP_SYS_CHROOT */))
+	if (!creds_capable(&process_current()->creds, 18 /* CAP_SYS_CHROOT */))
 		return -EPERM;
 	if (!engine.translate)
 		return SYS1(chroot, c->arg[0]);

@@ -1,4 +1,8 @@
-/* The state of the guest process, and who it belongs to when a vfork child shares the memory. */
+/* The state of the guest process, and who it belongs to when a vfork child shares the memory, or a thread has
+ * credentials of its own. */
+#include <linux/errno.h>
+#include <linux/mman.h>
+
 #include "calls.h"
 
 struct engine engine;
@@ -21,17 +25,76 @@ static struct process *find(int pid)
 	return NULL;
 }
 
+/* Credentials are each thread's own, credentials(7). Mostly all have those of the process. One that changed its own alone
+ * stands here, with a copy of the process that holds them. */
+#define THREADS 512
+struct thread {
+	int tid; /* 0 = free */
+	unsigned long pointer; /* its thread pointer, by which a forked child knows whose copy it is */
+	struct process process;
+};
+static struct thread *threads;	/* mapped when needed */
+static int threads_pid;		/* of the process they are of */
+static int threads_apart;	/* how many there are */
+
+static struct thread *find_thread(void)
+{
+	bool forked = (int)SYS0(getpid) != threads_pid;
+	unsigned long pointer = forked ? arch_thread_pointer() : 0;
+	int tid = (int)SYS0(gettid);
+
+	for (unsigned i = 0; i < THREADS; i++) {
+		struct thread *t = &threads[i];
+		int owner = __atomic_load_n(&t->tid, __ATOMIC_ACQUIRE);
+
+		if (owner && (forked ? t->pointer == pointer : owner == tid))
+			return t;
+	}
+	return NULL;
+}
+
+static void forget_threads(void)
+{
+	for (unsigned i = 0; i < THREADS; i++)
+		__atomic_store_n(&threads[i].tid, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&threads_apart, 0, __ATOMIC_RELEASE);
+}
+
+/* `p` as the calling thread sees it. */
+static const struct process *of_thread(struct process *p)
+{
+	struct thread *t = find_thread();
+
+	/* The only thread of a new process: its credentials are the process'. */
+	if ((int)SYS0(getpid) != threads_pid && !__atomic_load_n(&engine_vm_shared, __ATOMIC_RELAXED)) {
+		if (t)
+			p->creds = t->process.creds;
+		forget_threads();
+		return p;
+	}
+	if (!t)
+		return p;
+	memcpy(&t->process, p, offsetof(struct process, creds));
+	return &t->process;
+}
+
 const struct process *process_current(void)
 {
-	struct process *p;
+	struct process *p = &processes[0];
+	int pid;
 
 	/* The common case: nobody shares this memory, so the state is ours. */
-	if (!__atomic_load_n(&engine_vm_shared, __ATOMIC_RELAXED))
-		return &processes[0];
-	p = find((int)SYS0(getpid));
-	if (!p)
-		p = find((int)SYS0(getppid));
-	return p ? p : &processes[0];
+	if (__atomic_load_n(&engine_vm_shared, __ATOMIC_RELAXED)) {
+		pid = (int)SYS0(getpid);
+		p = find(pid);
+		if (p && p != &processes[0])
+			return p;
+		if (!p)
+			p = find((int)SYS0(getppid));
+		if (!p)
+			p = &processes[0];
+	}
+	return __atomic_load_n(&threads_apart, __ATOMIC_RELAXED) ? of_thread(p) : p;
 }
 
 struct process *process_writable(void)
@@ -56,6 +119,97 @@ struct process *process_writable(void)
 		return p;
 	}
 	return &processes[PROCESSES - 1]; /* more vfork children at once than anybody has */
+}
+
+/* /proc/PID/task has one directory for each thread. */
+static int count_threads(void)
+{
+	struct stat st;
+
+	return sys_fstatat(AT_FDCWD, "/proc/self/task", &st, 0) == 0 ? (int)st.st_nlink - 2 : 1;
+}
+
+static struct thread *new_thread(void)
+{
+	const struct process *p = process_current();
+	int tid = (int)SYS0(gettid);
+	long memory;
+
+	if (!threads) {
+		memory = sys_mmap(NULL, THREADS * sizeof(*threads), PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (sys_is_err(memory))
+			return NULL;
+		threads = (struct thread *)memory;
+	}
+	threads_pid = (int)SYS0(getpid);
+	for (unsigned i = 0; i < THREADS; i++) {
+		int none = 0;
+
+		if (!__atomic_compare_exchange_n(&threads[i].tid, &none, -1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			continue;
+		threads[i].pointer = arch_thread_pointer();
+		threads[i].process = *p;
+		__atomic_store_n(&threads[i].tid, tid, __ATOMIC_RELEASE);
+		__atomic_add_fetch(&threads_apart, 1, __ATOMIC_ACQ_REL);
+		return &threads[i];
+	}
+	return NULL;
+}
+
+static void drop_thread(struct thread *t)
+{
+	__atomic_store_n(&t->tid, 0, __ATOMIC_RELEASE);
+	__atomic_sub_fetch(&threads_apart, 1, __ATOMIC_ACQ_REL);
+}
+
+struct creds *process_creds_begin(void)
+{
+	const struct process *now = process_current();
+	struct process *p = process_writable();
+	struct thread *t;
+
+	/* A vfork child has a process of its own. */
+	if (p != &processes[0])
+		return &p->creds;
+	if (count_threads() == 1) {
+		if (now != p) {
+			p->creds = now->creds;
+			forget_threads();
+		}
+		return &p->creds;
+	}
+	t = now != p ? find_thread() : new_thread();
+	return t ? &t->process.creds : &p->creds;
+}
+
+/* A C library has every thread make the change in turn: with the last of them it is the process'. */
+void process_creds_end(void)
+{
+	struct thread *mine = threads_apart ? find_thread() : NULL;
+	int alive, same = 0;
+
+	if (!mine)
+		return;
+	if (memcmp(&mine->process.creds, &processes[0].creds, sizeof(struct creds)) == 0) {
+		drop_thread(mine);
+		return;
+	}
+	alive = count_threads();
+	if (threads_apart < alive)
+		return;
+	for (unsigned i = 0; i < THREADS; i++) {
+		struct thread *t = &threads[i];
+
+		if (t->tid > 0 && SYS3(tgkill, threads_pid, t->tid, 0) == -ESRCH)
+			drop_thread(t);
+		else if (t->tid > 0)
+			same += memcmp(&t->process.creds, &mine->process.creds, sizeof(struct creds)) == 0;
+	}
+	if (same == alive) {
+		processes[0].creds = mine->process.creds;
+		forget_threads();
+	}
 }
 
 void process_before_vfork(void)

@@ -185,6 +185,37 @@ CHECK(ROOT_ONLY, threads_have_own_ids)
 	note("thread=%ld main=%ld", (long)result, syscall(SYS_geteuid));
 }
 
+static void *drop_and_fork(void *unused)
+{
+	char output[256];
+	char *argv[] = {(char *)self_path, "--ids", NULL}, *none[] = {NULL};
+	int status;
+	pid_t pid;
+
+	(void)unused;
+	require(syscall(SYS_setresuid, 1000, 1000, 1000) == 0);
+	pid = fork();
+	require(pid >= 0);
+	if (!pid)
+		_exit(syscall(SYS_geteuid) == 1000 && syscall(SYS_setresuid, 0, 0, 0) < 0 ? 11 : 12);
+	require(waitpid(pid, &status, 0) == pid);
+	note_status("fork", status);
+	note_status("exec", run_program(self_path, argv, none, output, sizeof(output)));
+	note("[%s]", strstr(output, "uid="));
+	return NULL;
+}
+
+CHECK(ROOT_ONLY, thread_with_own_ids_forks)
+{
+	pthread_t thread;
+
+	require(pthread_create(&thread, NULL, drop_and_fork, NULL) == 0);
+	require(pthread_join(thread, NULL) == 0);
+	note("main=%ld", syscall(SYS_geteuid));
+	require(chown(".", 3, 4) == 0 && setuid(5) == 0);
+	note("dropped=%ld", syscall(SYS_geteuid));
+}
+
 static void *read_ids(void *unused)
 {
 	(void)unused;

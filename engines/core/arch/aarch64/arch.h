@@ -34,4 +34,13 @@ static inline long arch_syscall3(long nr, long a, long b, long c)
 	return arch_syscall6(nr, a, b, c, 0, 0, 0);
 }
 
+/* The calling thread's thread pointer; 0 when it has none. */
+static inline unsigned long arch_thread_pointer(void)
+{
+	unsigned long pointer;
+
+	__asm__("mrs %0, tpidr_el0" : "=r"(pointer));
+	return pointer;
+}
+
 #endif

@@ -44,4 +44,13 @@ static inline long arch_syscall3(long nr, long a, long b, long c)
 	return ret;
 }
 
+/* The calling thread's thread pointer; 0 when it has none. */
+static inline unsigned long arch_thread_pointer(void)
+{
+	unsigned long pointer = 0;
+
+	(void)arch_syscall3(158 /* arch_prctl */, 0x1003 /* ARCH_GET_FS */, (long)&pointer, 0);
+	return pointer;
+}
+
 #endif
