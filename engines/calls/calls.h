@@ -67,6 +67,8 @@ struct engine {
 	bool translate; /* path rows are on */
 	uint32_t uid, gid; /* real */
 	int root_fd;
+	/* Descriptors kept from the guest's hands: the root's, or in the kernel's view those that stand for state. */
+	int hidden, n_hidden;
 	struct fakedb db;
 	const char *db_path, *cache_path;
 	const char *exe; /* guest path of the program */
@@ -80,6 +82,11 @@ struct engine {
 };
 
 extern struct engine engine;
+
+static inline bool is_hidden(unsigned long fd)
+{
+	return (uint32_t)fd - (uint32_t)engine.hidden < (uint32_t)engine.n_hidden;
+}
 
 /* process.c */
 struct process *process_first(void);

@@ -20,8 +20,8 @@ static bool concerned(const struct syscall_row *row, const struct call *c)
 	switch ((enum syscall_when)row->when) {
 	case WHEN_NONNULL:
 		return c->arg[row->when_arg] != 0;
-	case WHEN_ROOTFD:
-		return (int)c->arg[row->when_arg] == engine.root_fd;
+	case WHEN_HIDDEN:
+		return is_hidden(c->arg[row->when_arg]);
 	case WHEN_ANY:
 	case WHEN_ADDRESS:
 	case WHEN_CLONE:

@@ -1,5 +1,5 @@
-/* Descriptors and memory of the engine's own, kept out of the guest's reach: the one of the guest's root directory,
- * and the pages the loader lives in. Listings: listing.c. */
+/* Descriptors and memory of the engine's own, kept out of the guest's reach: the guest's root directory or the state
+ * that a namespace has no name for, and the pages the loader lives in. Listings: listing.c. */
 #include <linux/errno.h>
 #include <linux/mman.h>
 #include <linux/resource.h>
@@ -38,24 +38,25 @@ long op_hidden_fcntl(struct call *c)
  * see open_root() of the front end. */
 long op_dup2(struct call *c)
 {
-	if ((int)c->arg[0] == engine.root_fd || (int)c->arg[1] == engine.root_fd)
+	if (is_hidden(c->arg[0]) || is_hidden(c->arg[1]))
 		return -EBADF;
 	return arch_syscall3(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2]);
 }
 
 long op_close_range(struct call *c)
 {
-	unsigned first = (unsigned)c->arg[0], last = (unsigned)c->arg[1], ours = (unsigned)engine.root_fd;
+	unsigned first = (unsigned)c->arg[0], last = (unsigned)c->arg[1];
+	unsigned ours = (unsigned)engine.hidden, after = ours + (unsigned)engine.n_hidden;
 	long r;
 
-	if (engine.root_fd < 0 || first > last || ours < first || ours > last)
+	if (!engine.n_hidden || first > last || after <= first || ours > last)
 		return SYS3(close_range, first, last, c->arg[2]);
 	if (first < ours) {
 		r = SYS3(close_range, first, ours - 1, c->arg[2]);
 		if (r < 0)
 			return r;
 	}
-	return last > ours ? SYS3(close_range, ours + 1, last, c->arg[2]) : 0;
+	return last >= after ? SYS3(close_range, after, last, c->arg[2]) : 0;
 }
 
 /* mmap, munmap, mprotect, mremap near the loader: refused where they would change it. */

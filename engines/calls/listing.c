@@ -1,5 +1,5 @@
 /* Directory listings: what the kernel lists, with the targets of binds that the image has not, and without the engine's
- * own descriptor. */
+ * own descriptors. */
 #include <linux/errno.h>
 
 #include "calls.h"
@@ -126,26 +126,25 @@ static long append_missing(const struct view *v, const struct stat *dir, char *b
 	return n;
 }
 
-/* Takes the root's descriptor out of a listing of /proc/PID/fd: the only directories with a link of that number. */
-static long hide_root(int fd, char *buf, long n, int64_t *ret_off)
+/* Takes hidden descriptors out of a listing of /proc/PID/fd, the only directories with links of such numbers. */
+static long hide(int fd, char *buf, long n, int64_t *ret_off)
 {
-	char number[24];
+	struct stat st;
 
-	number[str_from_u64(number, (uint64_t)engine.root_fd)] = '\0';
 	for (long at = 0; at < n;) {
 		struct entry *e = (struct entry *)(void *)(buf + at);
 		uint16_t size = e->size;
+		uint64_t number;
 
 		*ret_off = e->off;
-		if (e->type == DT_LNK && e->name[0] == number[0] && str_eq(e->name, number)) {
-			struct stat st;
-
-			if (SYS2(fstat, fd, &st) == 0 && (st.st_dev >> 8) == 0) {
-				memmove(e, buf + at + size, (size_t)(n - at - size));
-				return n - size;
-			}
+		if (e->type != DT_LNK || !str_to_u64(e->name, &number) || number > INT32_MAX || !is_hidden(number)) {
+			at += size;
+			continue;
 		}
-		at += size;
+		if (SYS2(fstat, fd, &st) < 0 || st.st_dev >> 8)
+			return n;
+		n -= size;
+		memmove(e, buf + at + size, (size_t)(n - at));
 	}
 	return n;
 }
@@ -164,9 +163,9 @@ long op_getdents(struct call *c)
 	if (more + 1024 > size) /* a name and its neighbours must still fit */
 		more = 0;
 	n = SYS3(getdents64, fd, buf, size - more);
-	if (n <= 0 || engine.root_fd < 0)
+	if (n <= 0 || !engine.n_hidden)
 		return n;
-	n = hide_root(fd, buf, n, &off);
+	n = hide(fd, buf, n, &off);
 	if (more && guest_writable(buf + n, more))
 		n = append_missing(v, &dir, buf, n, off);
 	return n;

@@ -51,6 +51,8 @@ static long open_where(const struct where *w, unsigned long flags, uint32_t mode
 {
 	if (!w->magic && engine.translate)
 		return open_unlinked(w, flags, mode);
+	if (w->magic)
+		flags &= ~(unsigned long)O_NOFOLLOW;
 	return sys_openat(w->fd, w->name, (int)flags, mode);
 }
 

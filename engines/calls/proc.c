@@ -3,6 +3,7 @@
 #include <linux/memfd.h>
 
 #include "calls.h"
+#include "loader/loader.h"
 #include "walk.h"
 
 enum kind { KIND_NONE, KIND_MAPS, KIND_STATUS };
@@ -37,6 +38,16 @@ static bool own_process(int pid)
 	return !pid || pid == (int)SYS0(getpid) || pid == (int)SYS0(gettid);
 }
 
+/* Whether a line of maps begins with an address of this engine's own program, which is at the same place everywhere. */
+static bool is_loader(const char *line)
+{
+	uint64_t address = 0;
+
+	for (; (*line >= '0' && *line <= '9') || (*line >= 'a' && *line <= 'f'); line++)
+		address = address << 4 | (unsigned)(*line <= '9' ? *line - '0' : *line - 'a' + 10);
+	return address >= LOADER_START && address < LOADER_END;
+}
+
 /* A line of maps: what follows the first '/' (or "file=/" in numa_maps) is a host path. The line is in s->pending. */
 static void write_maps_line(const struct process *p, struct scratch *s, int out, char *line, size_t n)
 {
@@ -50,7 +61,7 @@ static void write_maps_line(const struct process *p, struct scratch *s, int out,
 		return;
 	}
 	line[n - 1] = '\0'; /* the newline */
-	len = view_unresolve(p->view, line + at, s->link, sizeof(s->link) - 1);
+	len = is_loader(line) ? -ENOENT : view_unresolve(p->view, line + at, s->link, sizeof(s->link) - 1);
 	if (len < 0)
 		len = str_copy(s->link, sizeof(s->link), "[udockpy]");
 	s->link[len++] = '\n';
@@ -176,7 +187,7 @@ long proc_open(const struct process *p, struct scratch *s, const char *name, lon
 	enum kind kind = classify(name, &pid);
 	long in, out, r;
 
-	if (kind == KIND_NONE || (kind == KIND_STATUS && !own_process(pid)) || (kind == KIND_MAPS && !engine.translate))
+	if (kind == KIND_NONE || (kind == KIND_STATUS && !own_process(pid)))
 		return -ENOSYS;
 	in = sys_openat(AT_FDCWD, name, (int)flags | O_CLOEXEC, 0);
 	if (in < 0)

@@ -146,11 +146,11 @@ static unsigned engine_words(const struct process *p, char *state, char **argv)
 	if (engine.translate) {
 		argv[n++] = (char *)(v->root_read_only ? "--ro-rootfs" : "--rootfs");
 		argv[n++] = (char *)(v->root[0] ? v->root : "/");
-		for (unsigned i = 0; i < v->n_binds; i++) {
-			argv[n++] = (char *)(v->binds[i].read_only ? "--ro-bind" : "--bind");
-			argv[n++] = (char *)(v->binds[i].host[0] ? v->binds[i].host : "/");
-			argv[n++] = (char *)v->binds[i].guest;
-		}
+	}
+	for (unsigned i = 0; i < v->n_binds; i++) {
+		argv[n++] = (char *)(v->binds[i].read_only ? "--ro-bind" : "--bind");
+		argv[n++] = (char *)(v->binds[i].host[0] ? v->binds[i].host : "/");
+		argv[n++] = (char *)v->binds[i].guest;
 	}
 	if (engine.cache_path) {
 		argv[n++] = (char *)"--cache";

@@ -497,15 +497,76 @@ static int resolve_empty(int dirfd, unsigned want, struct scratch *s, struct whe
 	return 0;
 }
 
+/* Writes the canonical path of the name `last` at the end of `path` in s->canon. Returns its length or -errno. */
+static long canonical_name(const struct view *v, struct scratch *s, int dirfd, const char *path, const char *last)
+{
+	size_t n = (size_t)(last - path);
+	long fd, len;
+
+	if (n + 1 >= sizeof(s->pending))
+		return -ENAMETOOLONG;
+	memcpy(s->pending, n ? path : ".", n ? n : 1);
+	s->pending[n ? n : 1] = '\0';
+	fd = sys_openat(dirfd, s->pending, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	len = view_path_of_fd(v, (int)fd, s->canon, sizeof(s->canon));
+	(void)sys_close((int)fd);
+	if (len < 0)
+		return len;
+	if (len > 1)
+		len = str_append(s->canon, sizeof(s->canon), (size_t)len, "/");
+	return len < 0 ? len : str_append(s->canon, sizeof(s->canon), (size_t)len, last);
+}
+
+/* The kernel's own view, where paths are right as they stand, but for what the kernel does not know: the program of a
+ * process, which to it is this engine, and binds of files without a mount point. */
+static int resolve_by_kernel(const struct view *v, const struct here *here, struct scratch *s, int dirfd,
+			     const char *path, unsigned want, struct where *ret)
+{
+	const char *last = path;
+	uint64_t own, pid = 0, fd = 0;
+	const struct bind *b;
+	bool is_exe;
+	long len;
+
+	*ret = (struct where){ .fd = dirfd, .name = path, .magic = want & WANT_FOLLOW };
+	for (const char *p = path; *p; p++)
+		if (*p == '/')
+			last = p + 1;
+	is_exe = str_eq(last, "exe");
+	if ((!is_exe && !view_maybe_mountpoint(v, last, strlen(last))) || (want & WANT_PARENT))
+		return 0;
+	len = canonical_name(v, s, dirfd, path, last);
+	if (len < 0)
+		return 0; /* the call has the error */
+	b = view_bind_at(v, s->canon, (size_t)len);
+	if (b) {
+		*ret = (struct where){ .fd = AT_FDCWD, .name = b->host, .magic = true, .read_only = b->read_only };
+		return 0;
+	}
+	own = (uint64_t)(here && here->pid ? here->pid : SYS0(getpid));
+	if (!is_exe || proc_parse(s->canon, own, &pid, &fd) != PROC_EXE)
+		return 0;
+	ret->fd = AT_FDCWD;
+	ret->name = s->canon;
+	if (!(want & WANT_FOLLOW))
+		return 0;
+	len = proc_target(v, pid == own && here ? here->exe : NULL, s, PROC_EXE, pid, s->canon, s->link);
+	if (len >= 0) {
+		ret->name = s->link;
+		ret->through_magic = true;
+	}
+	return 0;
+}
+
 int view_resolve(const struct view *v, const struct here *here, struct scratch *s, int dirfd, const char *guest_path,
 		 unsigned want, struct where *ret_where)
 {
 	int ret = MISS;
 
-	if (v->root_fd < 0) {
-		*ret_where = (struct where){ .fd = dirfd, .name = guest_path, .magic = want & WANT_FOLLOW };
-		return 0;
-	}
+	if (v->root_fd < 0)
+		return resolve_by_kernel(v, here, s, dirfd, guest_path, want, ret_where);
 	if (!*guest_path)
 		return resolve_empty(dirfd, want, s, ret_where);
 	/* Whether a change is refused on a read-only mount is for the walker to tell. */

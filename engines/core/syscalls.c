@@ -13,7 +13,7 @@
 
 #define ANY WHEN_ANY, 0
 #define NONNULL(n) WHEN_NONNULL, n
-#define ROOTFD(n) WHEN_ROOTFD, n
+#define HIDDEN(n) WHEN_HIDDEN, n
 #define ADDRESS(n) WHEN_ADDRESS, n
 #define CLONE WHEN_CLONE, 0
 #define REFUSE(e) WHEN_REFUSE, e

@@ -23,7 +23,7 @@ enum syscall_group {
 enum syscall_when {
 	WHEN_ANY,
 	WHEN_NONNULL,
-	WHEN_ROOTFD,
+	WHEN_HIDDEN,
 	WHEN_ADDRESS,
 	WHEN_CLONE,
 	WHEN_REFUSE,

@@ -27,7 +27,8 @@ struct bind {
 };
 
 struct view {
-	int root_fd;	  /* O_PATH descriptor of the guest's root; -1 = the kernel's view, nothing is translated */
+	int root_fd;	  /* O_PATH descriptor of the guest's root; -1 = the kernel's view: nothing is translated but
+			   * binds of files, whose host paths are then /proc/self/fd/N */
 	const char *root; /* host path of it, no trailing slash ("" when it is the host's "/") */
 	uint16_t root_len;
 	bool root_read_only;

@@ -71,9 +71,10 @@ static void leaf(struct builder *b, const struct syscall_row *row)
 		emit(b, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
 		ret(b, SECCOMP_RET_ALLOW);
 		break;
-	case WHEN_ROOTFD:
+	case WHEN_HIDDEN:
 		load(b, ARG_LOW(arg));
-		emit(b, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)engine.root_fd, 1, 0);
+		emit(b, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)engine.hidden, 0, 1);
+		emit(b, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)(engine.hidden + engine.n_hidden), 0, 1);
 		ret(b, SECCOMP_RET_ALLOW);
 		break;
 	case WHEN_ADDRESS:

@@ -80,28 +80,55 @@ static void set_up_view(int root_fd)
 {
 	int r;
 
-	if (!plan.rootfs) {
-		r = view_init(&view, -1, "", false);
-	} else {
+	if (plan.rootfs)
 		r = view_init(&view, root_fd, str_eq(plan.rootfs, "/") ? "" : plan.rootfs, plan.read_only);
-		for (unsigned i = 0; r >= 0 && i < plan.n_binds; i++) {
-			const struct plan_bind *b = &plan.binds[i];
-			struct stat st;
-			/* A source that is gone still covers its target: what lies there is then ENOENT. */
-			bool is_file =
-				sys_fstatat(AT_FDCWD, b->source, &st, 0) == 0 && (st.st_mode & S_IFMT) != S_IFDIR;
+	else
+		r = view_init(&view, -1, "", false);
+	for (unsigned i = 0; r >= 0 && i < plan.n_binds; i++) {
+		const struct plan_bind *b = &plan.binds[i];
+		struct stat st;
+		/* A source that is gone still covers its target: what lies there is then ENOENT. */
+		bool is_file = sys_fstatat(AT_FDCWD, b->source, &st, 0) == 0 && (st.st_mode & S_IFMT) != S_IFDIR;
 
-			r = view_add_bind(&view, b->target, str_eq(b->source, "/") ? "" : b->source, b->read_only,
-					  is_file);
-			if (r < 0)
-				die(EXIT_UDOCKPY, "bind", b->target, r, NULL);
-		}
+		r = view_add_bind(&view, b->target, str_eq(b->source, "/") ? "" : b->source, b->read_only, is_file);
+		if (r < 0)
+			die(EXIT_UDOCKPY, "bind", b->target, r, NULL);
 	}
 	if (r < 0)
 		die(EXIT_UDOCKPY, "rootfs", plan.rootfs, r, NULL);
 	if (plan.rootfs)
 		view.cache = dircache_open(plan.cache);
 	process_first()->view = &view;
+}
+
+/* Hides the descriptor that `path` names, if it names one. */
+static void hide(const char *path)
+{
+	static const char prefix[] = "/proc/self/fd/";
+	uint64_t fd;
+	int end = engine.hidden + engine.n_hidden;
+
+	if (!path || !str_has_prefix(path, prefix, sizeof(prefix) - 1) || !str_to_u64(path + sizeof(prefix) - 1, &fd))
+		return;
+	if (!engine.n_hidden) {
+		engine.hidden = (int)fd;
+		end = (int)fd + 1;
+	}
+	engine.hidden = (int)fd < engine.hidden ? (int)fd : engine.hidden;
+	engine.n_hidden = ((int)fd >= end ? (int)fd + 1 : end) - engine.hidden;
+}
+
+static void hide_descriptors(void)
+{
+	if (plan.rootfs) {
+		engine.hidden = engine.root_fd;
+		engine.n_hidden = 1;
+		return;
+	}
+	hide(plan.fakedb);
+	hide(plan.cache);
+	for (unsigned i = 0; i < plan.n_binds; i++)
+		hide(plan.binds[i].source);
 }
 
 static void set_up_engine(void)
@@ -248,6 +275,7 @@ static _Noreturn void launch(char **envp)
 	if (plan.rootfs)
 		engine.root_fd = open_root();
 	set_up_view(engine.root_fd);
+	hide_descriptors();
 	set_up_identity();
 	env = change_env(envp, list, sizeof(list) / sizeof(list[0]), arena, sizeof(arena));
 	change_directory();
@@ -299,6 +327,7 @@ static _Noreturn void resume(char **envp)
 	set_up_engine();
 	restore_root(state.root_fd);
 	set_up_view(state.root_fd);
+	hide_descriptors();
 	p->umask = state.umask;
 	p->seccomp = state.seccomp;
 	p->sigsys_action.handler = state.sigsys_ignored ? (void *)1 : NULL;

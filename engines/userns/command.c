@@ -1,28 +1,54 @@
 /* The last step: the guest's environment, working directory and program. */
 #include <linux/errno.h>
+#include <linux/resource.h>
 
 #include "launch/report.h"
 #include "str.h"
 #include "userns.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define STATE_FD_MIN 500 /* above what a guest expects at a number of its own */
+#define STATE_FD_MAX 4095 /* fork(2) copies the table of descriptors up to the highest */
 #define NUMBERS_MAX (PLAN_GROUPS_MAX * 11 + 1)
 
-/* Opens `path` for the identity helper inside, where it may have no name, and writes how it is called there. */
-static int open_state(const char *path, char ret_name[PROC_FD_MAX], struct failure *ret_failure)
+/* Moves `fd` to a number that no program of the guest uses: beyond the soft limit of open files, where the kernel
+ * itself would refuse it one. Returns the new number, or `fd` where there is no room. */
+static long move_beyond(long fd, unsigned n)
+{
+	struct rlimit64 limit = { 0 }, lifted;
+	uint64_t wanted;
+
+	(void)SYS4(prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
+	wanted = (limit.rlim_cur < STATE_FD_MAX ? limit.rlim_cur : STATE_FD_MAX) + n;
+	if (wanted >= limit.rlim_max || sys_fcntl((int)wanted, F_GETFD, 0) != -EBADF)
+		return fd;
+	lifted = limit;
+	lifted.rlim_cur = limit.rlim_max;
+	(void)SYS4(prlimit64, 0, RLIMIT_NOFILE, &lifted, NULL);
+	if (sys_dup3((int)fd, (int)wanted, 0) == (long)wanted) {
+		(void)sys_close((int)fd);
+		fd = (long)wanted;
+	}
+	(void)SYS4(prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
+	return fd;
+}
+
+void command_hand_over(struct command *command, int fd, char ret_name[PROC_FD_MAX])
+{
+	long moved = move_beyond(fd, command->n_handed_over++);
+
+	(void)sys_fcntl((int)moved, F_SETFD, 0);
+	(void)proc_fd(ret_name, (int)moved);
+}
+
+/* Opens `path` for the identity helper inside, where it has no name, and writes how it is called there. */
+static int open_state(struct command *command, const char *path, char ret_name[PROC_FD_MAX],
+		      struct failure *ret_failure)
 {
 	long fd = sys_openat(AT_FDCWD, path, O_RDWR | O_CREAT, 0600);
-	long high;
 
 	if (fd < 0)
 		return fail(ret_failure, STEP_STATE, path, fd);
-	high = sys_fcntl((int)fd, F_DUPFD, STATE_FD_MIN);
-	if (high >= 0) {
-		(void)sys_close((int)fd);
-		fd = high;
-	}
-	(void)proc_fd(ret_name, (int)fd);
+	command_hand_over(command, (int)fd, ret_name);
 	return 0;
 }
 
@@ -37,9 +63,9 @@ int command_open(const struct plan *plan, struct command *ret_command, struct fa
 	if (r < 0)
 		return fail(ret_failure, STEP_HELPER, plan->identity_helper, r);
 	ret_command->helper = (int)r;
-	r = plan->fakedb ? open_state(plan->fakedb, ret_command->fakedb, ret_failure) : 0;
+	r = plan->fakedb ? open_state(ret_command, plan->fakedb, ret_command->fakedb, ret_failure) : 0;
 	if (r == 0 && plan->cache)
-		r = open_state(plan->cache, ret_command->cache, ret_failure);
+		r = open_state(ret_command, plan->cache, ret_command->cache, ret_failure);
 	return (int)r;
 }
 
@@ -128,7 +154,7 @@ static void write_groups(const struct plan *plan, char *at)
 static _Noreturn void exec_helper(const struct plan *plan, const struct command *command, char *const *env)
 {
 	static char groups[NUMBERS_MAX], ids[64];
-	char **argv = map_memory((plan->n_command + 20) * sizeof(*argv));
+	char **argv = map_memory((plan->n_command + 3 * COMMAND_BINDS_MAX + 20) * sizeof(*argv));
 	char *at = ids;
 	unsigned n = 0;
 
@@ -144,6 +170,11 @@ static _Noreturn void exec_helper(const struct plan *plan, const struct command 
 	if (*command->cache) {
 		argv[n++] = (char *)"--cache";
 		argv[n++] = (char *)command->cache;
+	}
+	for (unsigned i = 0; i < command->n_binds; i++) {
+		argv[n++] = (char *)(command->binds[i].read_only ? "--ro-bind" : "--bind");
+		argv[n++] = (char *)command->binds[i].source;
+		argv[n++] = (char *)command->binds[i].target;
 	}
 	if (plan->has_uid) {
 		argv[n++] = (char *)"--uid";

@@ -16,7 +16,7 @@ int helper_main(long *stack);
 
 static int run(const struct plan *plan, char *const *envp)
 {
-	struct command command;
+	static struct command command;
 	struct identity identity;
 	struct failure failure;
 
@@ -28,7 +28,7 @@ static int run(const struct plan *plan, char *const *envp)
 		report("cannot use the ranges of /etc/subuid and /etc/subgid", NULL, 0,
 		       "newuidmap or newgidmap refused or is missing; going on with a single id");
 	if (namespaces_enter(plan, &failure) < 0 ||
-	    (plan->unshare_pid && pid_namespace_enter(&failure) < 0) || mount_guest(plan, &failure) < 0 ||
+	    (plan->unshare_pid && pid_namespace_enter(&failure) < 0) || mount_guest(plan, &command, &failure) < 0 ||
 	    identity_assume(plan, &identity, &failure) < 0)
 		die_of(&failure);
 	command_exec(plan, &command, envp);

@@ -136,13 +136,19 @@ static long remount_tree(const char *path)
 	return r;
 }
 
-/* Makes the tree of mounts at `fd` read-only; `path` is its host path. */
-static long set_read_only(int fd, const char *path)
+static long set_tree_read_only(int fd)
 {
 	struct {
 		uint64_t set, clear, propagation, userns;
 	} attr = { .set = ATTR_RDONLY };
-	long r = SYS5(mount_setattr, fd, "", AT_EMPTY_PATH | RECURSIVE, &attr, sizeof(attr));
+
+	return SYS5(mount_setattr, fd, "", AT_EMPTY_PATH | RECURSIVE, &attr, sizeof(attr));
+}
+
+/* Makes the tree of mounts at `fd` read-only; `path` is its host path. */
+static long set_read_only(int fd, const char *path)
+{
+	long r = set_tree_read_only(fd);
 
 	/* EPERM: a seccomp filter that is older than the call. */
 	return r == -ENOSYS || r == -EPERM ? remount_tree(path) : r;
@@ -310,7 +316,27 @@ static long check_types(const struct newroot *root, const struct target *target,
 	return ((st.st_mode & S_IFMT) == S_IFDIR) == ((source_mode & S_IFMT) == S_IFDIR) ? 0 : -ENOTDIR;
 }
 
-static int place_bind(const struct plan *plan, unsigned i, struct newroot *root, struct failure *ret_failure)
+/* Leaves a bind of a file to the identity helper, where a mount point would cost the guest the directory it is in.
+ * Returns whether that is done; `source` is a tree of its own, closed on the way. */
+static bool hand_over(struct command *command, const struct plan_bind *bind, int source, const struct newroot *root,
+		      const struct target *target)
+{
+	struct command_bind *handed = &command->binds[command->n_binds];
+
+	if (command->helper < 0 || source < 0 || command->n_binds == COMMAND_BINDS_MAX ||
+	    !target_costs_directory(root, target))
+		return false;
+	if (bind->read_only && set_tree_read_only(source) < 0)
+		return false;
+	command_hand_over(command, source, handed->source);
+	(void)str_copy(handed->target, sizeof(handed->target), target->path);
+	handed->read_only = bind->read_only;
+	command->n_binds++;
+	return true;
+}
+
+static int place_bind(const struct plan *plan, unsigned i, struct newroot *root, struct command *command,
+		      struct failure *ret_failure)
 {
 	static struct target target;
 	const struct plan_bind *bind = &plan->binds[i];
@@ -321,6 +347,9 @@ static int place_bind(const struct plan *plan, unsigned i, struct newroot *root,
 	if (r < 0)
 		return fail(ret_failure, STEP_BIND_SOURCE, bind->source, r);
 	r = target_resolve(root, bind->target, &target);
+	if (r == 0 && target.path[target.existing] && (st.st_mode & S_IFMT) != S_IFDIR &&
+	    hand_over(command, bind, sources[i], root, &target))
+		return 0;
 	if (r == 0 && target.path[target.existing])
 		r = target_make(root, &target, (st.st_mode & S_IFMT) == S_IFDIR);
 	if (r < 0)
@@ -362,7 +391,7 @@ int mount_pivot(struct failure *ret_failure)
 	return r < 0 ? fail(ret_failure, STEP_PIVOT, NULL, r) : 0;
 }
 
-int mount_guest(const struct plan *plan, struct failure *ret_failure)
+int mount_guest(const struct plan *plan, struct command *command, struct failure *ret_failure)
 {
 	struct newroot *root = &newroot;
 	long r;
@@ -374,7 +403,7 @@ int mount_guest(const struct plan *plan, struct failure *ret_failure)
 	if (r == 0)
 		r = place_rootfs(plan, root, ret_failure);
 	for (unsigned i = 0; r == 0 && i < plan->n_binds; i++)
-		r = place_bind(plan, i, root, ret_failure);
+		r = place_bind(plan, i, root, command, ret_failure);
 	if (r < 0)
 		return (int)r;
 	r = ranches_close(root);

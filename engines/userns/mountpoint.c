@@ -294,6 +294,23 @@ static bool may_create(const struct newroot *root, const char *path, uint64_t de
 	return root->overlay_dev && root->overlay_dev == dev;
 }
 
+bool target_costs_directory(const struct newroot *root, const struct target *target)
+{
+	static char ancestor[PATH_MAX];
+	struct stat st;
+
+	for (const char *p = target->path + target->existing + 1; *p; p++)
+		if (*p == '/')
+			return false;
+	memcpy(ancestor, target->path, target->existing);
+	ancestor[target->existing] = '\0';
+	for (unsigned i = 0; i < root->n_placed; i++)
+		if (path_has_prefix(ancestor, root->placed[i], strlen(root->placed[i])))
+			return false;
+	return !root->read_only && !is_volatile(ancestor) && stat_in(root, ancestor, &st) == 0 &&
+	       !may_create(root, ancestor, st.st_dev);
+}
+
 long target_make(struct newroot *root, struct target *target, bool directory)
 {
 	static char ancestor[PATH_MAX];

@@ -112,10 +112,38 @@ int namespaces_enter(const struct plan *plan, struct failure *ret_failure);
  * stays outside, passes signals on and ends as the guest ends. */
 int pid_namespace_enter(struct failure *ret_failure);
 
+/* command.c */
+
+#define COMMAND_BINDS_MAX 8
+
+/* What must be opened on the host before the guest's tree hides it. */
+struct command {
+	int helper;		  /* identity helper, -1 = none */
+	char fakedb[PROC_FD_MAX]; /* "" = none */
+	char cache[PROC_FD_MAX];
+	/* Binds of files that have no mount point: the helper answers them. */
+	struct command_bind {
+		char source[PROC_FD_MAX], target[PATH_MAX];
+		bool read_only;
+	} binds[COMMAND_BINDS_MAX];
+	unsigned n_binds;
+	unsigned n_handed_over; /* descriptors that stay open for the helper */
+};
+
+/* Keeps `fd` open for the identity helper and writes how it is called inside. */
+void command_hand_over(struct command *command, int fd, char ret_name[PROC_FD_MAX]);
+
+/* Opens the identity helper and its files. */
+int command_open(const struct plan *plan, struct command *ret_command, struct failure *ret_failure);
+
+/* Starts the command, through the identity helper when there is one. Never returns: a failure is reported. */
+_Noreturn void command_exec(const struct plan *plan, const struct command *command, char *const *envp);
+
 /* mount.c */
 
-/* Builds the guest's tree out of the plan and makes it the root directory. */
-int mount_guest(const struct plan *plan, struct failure *ret_failure);
+/* Builds the guest's tree out of the plan and makes it the root directory. Binds that cannot be made without loss are
+ * left to the command's identity helper. */
+int mount_guest(const struct plan *plan, struct command *command, struct failure *ret_failure);
 
 /* Makes all mounts of this namespace receive, and never send, mount events. */
 int mount_isolate(struct failure *ret_failure);
@@ -165,27 +193,16 @@ long newroot_open(const struct newroot *root, const char *path, int flags);
 /* Resolves guest path `path`; what does not exist is no error. Returns 0 or -errno. */
 long target_resolve(const struct newroot *root, const char *path, struct target *ret_target);
 
+/* Whether making `target`, of which only the last name is missing, would lay a read-only tmpfs over a directory of the
+ * image that the guest may change. */
+bool target_costs_directory(const struct newroot *root, const struct target *target);
+
 /* Makes what is missing of `target` without touching the image: in the overlay's upper directory, in a writable bind,
  * else in a tmpfs laid over the nearest directory that exists. */
 long target_make(struct newroot *root, struct target *target, bool directory);
 
 /* Makes the ranches read-only, so that what a guest writes there is refused and not lost. */
 long ranches_close(struct newroot *root);
-
-/* command.c */
-
-/* What must be opened on the host before the guest's tree hides it. */
-struct command {
-	int helper;		      /* identity helper, -1 = none */
-	char fakedb[PROC_FD_MAX];     /* "" = none */
-	char cache[PROC_FD_MAX];
-};
-
-/* Opens the identity helper and its files. */
-int command_open(const struct plan *plan, struct command *ret_command, struct failure *ret_failure);
-
-/* Starts the command, through the identity helper when there is one. Never returns: a failure is reported. */
-_Noreturn void command_exec(const struct plan *plan, const struct command *command, char *const *envp);
 
 /* probe.c */
 
