@@ -399,6 +399,8 @@ int mount_guest(const struct plan *plan, struct command *command, struct failure
 	root->fd = -1;
 	r = mount_isolate(ret_failure);
 	if (r == 0)
+		inherited_confine();
+	if (r == 0)
 		r = copy_sources(plan, ret_failure);
 	if (r == 0)
 		r = place_rootfs(plan, root, ret_failure);

@@ -139,6 +139,12 @@ int command_open(const struct plan *plan, struct command *ret_command, struct fa
 /* Starts the command, through the identity helper when there is one. Never returns: a failure is reported. */
 _Noreturn void command_exec(const struct plan *plan, const struct command *command, char *const *envp);
 
+/* inherited.c */
+
+/* Makes the directories among the inherited descriptors ends of the world; one that cannot be is closed. The caller is
+ * in its mount namespace, and the host's paths still mean the host's files. */
+void inherited_confine(void);
+
 /* mount.c */
 
 /* Builds the guest's tree out of the plan and makes it the root directory. Binds that cannot be made without loss are
