@@ -268,6 +268,7 @@ def test_nothing_outlives_a_killed_helper(rootfs: Path) -> None:
     assert len(pids) >= 3  # init, sh, sleep
     guest.kill()
     guest.wait(timeout=20)
+    guest.stdout.close()
     for pid in pids:
         wait_until_gone(pid)
 
@@ -326,7 +327,8 @@ def test_ignored_signals_and_mask_are_the_callers(rootfs: Path, words: tuple[str
 def test_closed_output_is_seen_while_the_guest_runs(rootfs: Path, words: tuple[str, ...]) -> None:
     guest = start(rootfs, "exec >/dev/null 2>&1; exec sleep 100", *words)
     assert guest.stdout is not None
-    assert guest.stdout.read() == ""  # end of file, though the guest lives
+    with guest.stdout:
+        assert guest.stdout.read() == ""  # end of file, though the guest lives
     assert guest.poll() is None
     guest.terminate()
     assert guest.wait(timeout=20) == -signal.SIGTERM
