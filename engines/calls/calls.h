@@ -88,6 +88,36 @@ static inline bool is_hidden(unsigned long fd)
 	return (uint32_t)fd - (uint32_t)engine.hidden < (uint32_t)engine.n_hidden;
 }
 
+/* What a program of a guest gets from the one before it. */
+struct resume_state {
+	int exe_fd, interp_fd;
+	unsigned flags;
+	int root_fd;
+	uint32_t umask;
+	bool sigsys_blocked, sigsys_ignored;
+	uint8_t seccomp;
+	bool secure;
+	const char *creds;
+};
+
+/* What a front end tells the code that all share. */
+struct front_end {
+	const char *name;      /* argv[0] of every program of a guest */
+	unsigned groups;       /* rows that are active for its own sake: enum syscall_group */
+	bool traced;	       /* the guest has a tracer that it must not see */
+	const char *no_tracer; /* what helps a guest that wants to trace */
+	/* Before the first program: from now on calls are intercepted. Returns only when they are. */
+	void (*intercept)(void);
+	/* In each program, before it is jumped to; returns 0 or -errno. */
+	int (*prepare)(const struct resume_state *state);
+	/* Tries what a run needs and ends with probe_end(). */
+	void (*probe)(void);
+	long (*signal)(struct call *c, const struct syscall_row *row); /* answers the rows of SYSCALL_SIGNAL */
+	bool (*sigsys_blocked)(void); /* as the guest believes; NULL = SIGSYS is no business of the engine's */
+};
+
+extern const struct front_end front_end;
+
 /* process.c */
 struct process *process_first(void);
 const struct process *process_current(void);
@@ -110,26 +140,33 @@ long guest_strlen(const char *s);
 struct scratch *scratch_get(void);
 void scratch_put(struct scratch *s);
 
-/* Gates of the front end's entry.S: each runs one vfork or clone in place of the guest's own instruction. */
+/* entry.S */
+void patched_entry(void);
+/* Gates: each runs one vfork or clone in place of the guest's own instruction. */
 #define GATES 64
 #define GATE_SIZE 32
 extern unsigned long gate_return[GATES]; /* where each gate goes back to */
 extern char gates_vfork[], gates_clone[];
 extern int engine_vm_shared; /* vfork children that run in this memory now */
 
-/* The front end's: calls about signals, while a signal is what it lives on. */
-long op_sigaction(struct call *c);
-long op_sigprocmask(struct call *c);
-long op_sigreturn(struct call *c);
-long op_sigpending(struct call *c);
-long op_sigsuspend(struct call *c);
-long op_wait_mask(struct call *c, unsigned arg);
-long op_wait_mask_pair(struct call *c);
-bool sigsys_blocked(void);
-void sigsys_block(bool block);
-
 /* dispatch.c */
+/* Answers a call. Where it changes c->ip the guest goes on there instead, with its registers as they were but for what is
+ * returned in place of the result. */
 long dispatch(struct call *c);
+/* Groups of the rows that are active: enum syscall_group. */
+unsigned call_groups(void);
+/* Whether a call must be intercepted: the filter's rule, where no filter can be installed. */
+bool call_concerned(const struct call *c);
+
+/* filter.c */
+#define CLONE_NEW_ANY 0x7e020000ul /* all CLONE_NEW* that clone(2) takes */
+/* Installs the filter for this process and all it starts; intercepted calls meet `action` (SECCOMP_RET_TRAP, _TRACE).
+ * Returns 0 or -errno. */
+int filter_install(uint32_t action);
+
+/* patch.c */
+/* Counts an answered call, and makes its site come to patched_entry by itself when it is a hot one. */
+void patch_site(const struct call *c);
 
 /* path.c */
 /* Resolves argument `which` of the call. Returns 0 or -errno. `s` keeps the name. */
@@ -226,16 +263,6 @@ long op_execve(struct call *c, const struct syscall_row *row);
 long op_vfork(struct call *c, bool wait);
 long program_start(const char *path, char **argv, char **envp);
 void program_before_vfork(void);
-struct resume_state {
-	int exe_fd, interp_fd;
-	unsigned flags;
-	int root_fd;
-	uint32_t umask;
-	bool sigsys_blocked, sigsys_ignored;
-	uint8_t seccomp;
-	bool secure;
-	const char *creds;
-};
 int resume_decode(const char *text, struct resume_state *ret_state);
 
 /* proc.c: files of /proc whose contents name host paths or real ids */

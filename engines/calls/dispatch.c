@@ -1,6 +1,8 @@
 /* From a system call to its handler, by the table. */
 #include <linux/errno.h>
+#include <linux/sched.h>
 
+#include "loader/loader.h"
 #include "calls.h"
 
 static long raw(const struct call *c)
@@ -9,35 +11,43 @@ static long raw(const struct call *c)
 			     (long)c->arg[5]);
 }
 
-/* Whether the row speaks of this call, as the filter would decide: patched sites come here with every call. */
+unsigned call_groups(void)
+{
+	return SYSCALL_GUARD | front_end.groups | (engine.translate ? SYSCALL_PATH : 0) |
+	       (engine.pretend ? SYSCALL_OWNER | SYSCALL_CRED : 0);
+}
+
+/* Whether the row speaks of this call; filter.c says the same to the kernel. */
 static bool concerned(const struct syscall_row *row, const struct call *c)
 {
-	unsigned groups = SYSCALL_SIGNAL | SYSCALL_GUARD | (engine.translate ? SYSCALL_PATH : 0) |
-			  (engine.pretend ? SYSCALL_OWNER | SYSCALL_CRED : 0);
-
-	if (!(row->groups & groups))
+	if (!(row->groups & call_groups()))
 		return false;
 	switch ((enum syscall_when)row->when) {
 	case WHEN_NONNULL:
 		return c->arg[row->when_arg] != 0;
 	case WHEN_HIDDEN:
 		return is_hidden(c->arg[row->when_arg]);
-	case WHEN_ANY:
 	case WHEN_ADDRESS:
-	case WHEN_CLONE:
+		return c->arg[row->when_arg] >> 32 == LOADER_START >> 32;
+	case WHEN_CLONE: /* threads and plain forks run free; shared memory needs a gate, namespaces a refusal */
+		return (c->arg[0] & CLONE_NEW_ANY) || (c->arg[0] & (CLONE_VM | CLONE_THREAD)) == CLONE_VM;
+	case WHEN_ANY:
 	case WHEN_REFUSE:
 		break;
 	}
 	return true;
 }
 
+bool call_concerned(const struct call *c)
+{
+	const struct syscall_row *row = syscall_row(c->nr);
+
+	return row ? concerned(row, c) : c->nr > SYSCALL_NR_LAST;
+}
+
 static long clone_op(struct call *c)
 {
-	const unsigned long vm = 0x100, vfork = 0x4000, namespaces = 0x7e020000;
-
-	if (c->arg[0] & namespaces)
-		return -EPERM;
-	return c->arg[0] & vm ? op_vfork(c, c->arg[0] & vfork) : raw(c);
+	return c->arg[0] & CLONE_NEW_ANY ? -EPERM : op_vfork(c, c->arg[0] & CLONE_VFORK);
 }
 
 long dispatch(struct call *c)
@@ -101,14 +111,14 @@ long dispatch(struct call *c)
 	case OP_RECVMSG: return op_recvmsg(c);
 	case OP_RECVMMSG: return op_recvmmsg(c);
 	case OP_GETSOCKOPT: return op_getsockopt(c);
-	case OP_SIGACTION: return op_sigaction(c);
-	case OP_SIGPROCMASK: return op_sigprocmask(c);
-	case OP_SIGRETURN: return op_sigreturn(c);
-	case OP_SIGPENDING: return op_sigpending(c);
-	case OP_SIGSUSPEND: return op_sigsuspend(c);
-	case OP_PPOLL: return op_wait_mask(c, 3);
-	case OP_EPOLL_PWAIT: return op_wait_mask(c, 4);
-	case OP_PSELECT: return op_wait_mask_pair(c);
+	case OP_SIGACTION:
+	case OP_SIGPROCMASK:
+	case OP_SIGRETURN:
+	case OP_SIGPENDING:
+	case OP_SIGSUSPEND:
+	case OP_PPOLL:
+	case OP_EPOLL_PWAIT:
+	case OP_PSELECT: return front_end.signal(c, row);
 	case OP_HIDDEN_FD: return -EBADF;
 	case OP_HIDDEN_FCNTL: return op_hidden_fcntl(c);
 	case OP_DUP2: return op_dup2(c);

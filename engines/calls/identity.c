@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/errno.h>
 #include <linux/prctl.h>
+#include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 
@@ -10,8 +11,6 @@
 #include "calls.h"
 
 #define CAP_SYS_ADMIN_NR 21
-#define PTRACE_TRACEME_NR 0
-#define PTRACE_ATTACH_NR 16
 #define MM_EXE_FILE 13 /* PR_SET_MM_EXE_FILE */
 
 /* The real call checks the three pointers; then they get the pretended ids. */
@@ -276,15 +275,16 @@ long op_unshare(struct call *c)
 	return c->arg[0] & namespaces ? -EPERM : SYS1(unshare, c->arg[0]);
 }
 
-/* strace seizes and works; a debugger waits for an exec and for breakpoints that the loader does not give it. */
+/* A process has one tracer. Inside trap strace seizes and works; a debugger waits for an exec and for breakpoints that the
+ * loader does not give it. */
 long op_ptrace(struct call *c)
 {
 	static int said;
+	bool attaches = c->arg[0] == PTRACE_TRACEME || c->arg[0] == PTRACE_ATTACH;
 
-	if (c->arg[0] == PTRACE_TRACEME_NR || c->arg[0] == PTRACE_ATTACH_NR) {
+	if (attaches || (front_end.traced && c->arg[0] == PTRACE_SEIZE)) {
 		if (!__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED))
-			report("ptrace", NULL, -EPERM,
-			       "a debugger does not work inside the trap engine: use --engine ptrace");
+			report("ptrace", NULL, -EPERM, front_end.no_tracer);
 		return -EPERM;
 	}
 	return SYS4(ptrace, c->arg[0], c->arg[1], c->arg[2], c->arg[3]);

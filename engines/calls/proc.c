@@ -6,6 +6,11 @@
 #include "loader/loader.h"
 #include "walk.h"
 
+static bool sigsys_blocked(void)
+{
+	return front_end.sigsys_blocked && front_end.sigsys_blocked();
+}
+
 enum kind { KIND_NONE, KIND_MAPS, KIND_STATUS };
 
 /* "/proc/PID/NAME" or "/proc/PID/task/TID/NAME"; *ret_pid is the process, 0 for "self". */
@@ -28,7 +33,7 @@ static enum kind classify(const char *name, int *ret_pid)
 	*ret_pid = (int)pid;
 	if (str_eq(last, "maps") || str_eq(last, "smaps") || str_eq(last, "numa_maps"))
 		return KIND_MAPS;
-	if (str_eq(last, "status") && (engine.pretend || sigsys_blocked()))
+	if (str_eq(last, "status") && (engine.pretend || front_end.traced || sigsys_blocked()))
 		return KIND_STATUS;
 	return KIND_NONE;
 }
@@ -114,6 +119,8 @@ static void write_status_line(const struct process *p, struct scratch *s, int ou
 			mask |= (uint64_t)(digit <= '9' ? digit - '0' : digit - 'a' + 10) << 4 * (15 - i);
 		}
 		d = put_caps(d, "SigBlk:", mask);
+	} else if (str_has_prefix(line, "TracerPid:", 10) && front_end.traced) {
+		d = put(d, "TracerPid:\t0\n");
 	} else if (!engine.pretend) {
 		(void)sys_write(out, line, n);
 		return;

@@ -90,7 +90,7 @@ static long encode_state(const struct process *p, const struct exec_program *pro
 	s = put_number(s, program->flags, ',');
 	s = put_number(s, (uint64_t)(engine.root_fd + 1), ',');
 	s = put_number(s, p->umask, ',');
-	s = put_number(s, (uint64_t)sigsys_blocked(), ',');
+	s = put_number(s, front_end.sigsys_blocked && front_end.sigsys_blocked(), ',');
 	s = put_number(s, p->sigsys_action.handler == (void *)1, ',');
 	s = put_number(s, secure, ',');
 	s = put_number(s, p->seccomp, ',');
@@ -142,7 +142,7 @@ static unsigned engine_words(const struct process *p, char *state, char **argv)
 	const struct view *v = p->view;
 	unsigned n = 0;
 
-	argv[n++] = (char *)"udockpy-trap";
+	argv[n++] = (char *)front_end.name;
 	if (engine.translate) {
 		argv[n++] = (char *)(v->root_read_only ? "--ro-rootfs" : "--rootfs");
 		argv[n++] = (char *)(v->root[0] ? v->root : "/");
@@ -341,7 +341,7 @@ long op_vfork(struct call *c, bool wait)
 		    none == c->ip) {
 			process_before_vfork();
 			c->ip = (unsigned long)gates + i * GATE_SIZE;
-			return 0;
+			return c->nr; /* the gate makes the guest's own call */
 		}
 	}
 	return -EAGAIN;

@@ -1,21 +1,8 @@
-/* Entry points of the trap engine that are not C: the start, the signal restorer, patched call sites, and the gates
- * that run a system call in place of the guest's own instruction. x86_64. */
+/* The signal restorers of the trap engine. x86_64. */
 
 #define NR_RT_SIGRETURN 15
-#define NR_CLONE 56
-#define NR_VFORK 58
 
 	.text
-
-/* The kernel starts us here; the stack holds argc, argv, envp, auxv. */
-	.globl	_start
-	.type	_start, @function
-_start:
-	xorl	%ebp, %ebp
-	movq	%rsp, %rdi
-	andq	$-16, %rsp
-	call	trap_main
-	hlt
 
 /* SA_RESTORER of our handler. */
 	.globl	restore_rt
@@ -48,93 +35,5 @@ handler_entry:
 	popq	%rdi
 	xorl	%eax, %eax
 	jmp	*%rcx
-
-/* A patched site arrives here with the guest's registers as at its syscall instruction, and in %rcx the address
- * after it: just what the instruction itself leaves in %rcx; %r11 is where the call can be made raw. %rcx and %r11
- * are ours, like the kernel's. Flags are clobbered, as every compiler assumes of the instruction. The red zone
- * below %rsp is the guest's.
- *
- * On the stack a struct call is built: nr, arg[6], ip, sp, context. */
-	.globl	patched_entry
-	.type	patched_entry, @function
-patched_entry:
-	cmpl	$NR_CLONE, %eax
-	je	1f
-	cmpl	$NR_VFORK, %eax
-	je	1f
-	cmpl	$NR_RT_SIGRETURN, %eax
-	je	1f
-	leaq	-128(%rsp), %rsp
-	pushq	%rbp
-	movq	%rsp, %rbp
-	andq	$-16, %rsp
-	pushq	$0			/* context: none */
-	leaq	136(%rbp), %r11
-	pushq	%r11			/* sp */
-	pushq	%rcx			/* ip */
-	pushq	%r9
-	pushq	%r8
-	pushq	%r10
-	pushq	%rdx
-	pushq	%rsi
-	pushq	%rdi
-	pushq	%rax			/* nr */
-	movq	%rsp, %rdi
-	cld
-	call	dispatch
-	popq	%rdi			/* nr: dropped */
-	popq	%rdi
-	popq	%rsi
-	popq	%rdx
-	popq	%r10
-	popq	%r8
-	popq	%r9
-	popq	%rcx
-	movq	%rbp, %rsp
-	popq	%rbp
-	leaq	128(%rsp), %rsp
-	jmp	*%rcx
-	/* A call that comes back on another stack, or not at all: made by the trampoline, which traps if it must. */
-1:	jmp	*%r11
-
-/* Gates: vfork and clone with a new stack cannot run inside the handler, since the child would return through a
- * frame that is not on its stack. The handler resumes the guest at a gate instead, registers untouched; the gate
- * makes the call and jumps back behind the guest's instruction, parent and child alike. Each site has its own gate,
- * for the way back must be in no register and on no stack. */
-	.set	GATES, 64
-
-	.globl	gates_vfork
-	.balign	32
-gates_vfork:
-	.set	i, 0
-	.rept	GATES
-	.balign	32
-	syscall
-	testl	%eax, %eax
-	jz	1f			/* the child: the parent counts it out */
-	lock decl engine_vm_shared(%rip)
-1:	jmp	*gate_return + 8 * i(%rip)
-	.set	i, i + 1
-	.endr
-
-	.globl	gates_clone
-	.balign	32
-gates_clone:
-	.set	i, 0
-	.rept	GATES
-	.balign	32
-	syscall
-	jmp	*gate_return + 8 * i(%rip)
-	.set	i, i + 1
-	.endr
-
-	.bss
-	.balign	8
-	.globl	gate_return
-gate_return:
-	.skip	8 * GATES
-	.globl	engine_vm_shared
-engine_vm_shared:
-	.skip	8
 
 	.section .note.GNU-stack, "", @progbits

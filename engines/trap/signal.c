@@ -140,7 +140,7 @@ int signal_install(void)
 	return (int)SYS4(rt_sigprocmask, SIG_UNBLOCK, &mask, NULL, 8);
 }
 
-long op_sigaction(struct call *c)
+static long op_sigaction(struct call *c)
 {
 	const struct kernel_sigaction *act = (void *)c->arg[1];
 	struct kernel_sigaction *old = (void *)c->arg[2], copy;
@@ -221,7 +221,7 @@ static void frame_procmask(struct ucontext *uc, int how, const uint64_t *set, ui
 	CONTEXT_MASK(uc) = mask & ~UNBLOCKABLE;
 }
 
-long op_sigprocmask(struct call *c)
+static long op_sigprocmask(struct call *c)
 {
 	const uint64_t *set = (void *)c->arg[1];
 	uint64_t *old = (void *)c->arg[2], copy = 0;
@@ -258,7 +258,7 @@ long op_sigprocmask(struct call *c)
 }
 
 /* Back to the mask before the handler, as the frame says: it may have been edited. */
-long op_sigreturn(struct call *c)
+static long op_sigreturn(struct call *c)
 {
 	struct ucontext *uc = context_at(c->sp);
 
@@ -270,7 +270,7 @@ long op_sigreturn(struct call *c)
 	return 0;
 }
 
-long op_sigpending(struct call *c)
+static long op_sigpending(struct call *c)
 {
 	uint64_t *set = (uint64_t *)c->arg[0];
 	long r = SYS2(rt_sigpending, set, c->arg[1]);
@@ -280,7 +280,7 @@ long op_sigpending(struct call *c)
 	return r;
 }
 
-long op_sigsuspend(struct call *c)
+static long op_sigsuspend(struct call *c)
 {
 	const uint64_t *set = (void *)c->arg[0];
 	uint64_t copy;
@@ -294,7 +294,7 @@ long op_sigsuspend(struct call *c)
 }
 
 /* ppoll, epoll_pwait, epoll_pwait2: argument `arg` points to the mask, the next one is its size. */
-long op_wait_mask(struct call *c, unsigned arg)
+static long op_wait_mask(struct call *c, unsigned arg)
 {
 	uint64_t copy;
 
@@ -309,7 +309,7 @@ long op_wait_mask(struct call *c, unsigned arg)
 }
 
 /* pselect6, io_pgetevents: the last argument points to {mask, size}. */
-long op_wait_mask_pair(struct call *c)
+static long op_wait_mask_pair(struct call *c)
 {
 	struct {
 		uint64_t *set;
@@ -331,4 +331,19 @@ long op_wait_mask_pair(struct call *c)
 	}
 	return arch_syscall6(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2], (long)c->arg[3], (long)c->arg[4],
 			     (long)c->arg[5]);
+}
+
+long signal_answer(struct call *c, const struct syscall_row *row)
+{
+	switch (row->op) {
+	case OP_SIGACTION: return op_sigaction(c);
+	case OP_SIGPROCMASK: return op_sigprocmask(c);
+	case OP_SIGRETURN: return op_sigreturn(c);
+	case OP_SIGPENDING: return op_sigpending(c);
+	case OP_SIGSUSPEND: return op_sigsuspend(c);
+	case OP_PPOLL: return op_wait_mask(c, 3);
+	case OP_EPOLL_PWAIT: return op_wait_mask(c, 4);
+	case OP_PSELECT: return op_wait_mask_pair(c);
+	default: return -ENOSYS;
+	}
 }

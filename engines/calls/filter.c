@@ -1,8 +1,8 @@
 /* The seccomp filter, built from the system call table when a container starts. seccomp(2), bpf of linux/filter.h.
  *
  * The number is tested first, by a binary search: calls without a row then keep the kernel's constant-action bitmap
- * and cost next to nothing. Calls from the loader's own text are allowed, everything else that matched raises
- * SIGSYS. */
+ * and cost next to nothing. Calls from the loader's own text are allowed, everything else that matched goes to the
+ * front end: raises SIGSYS, or stops for the tracer. */
 #include <linux/audit.h>
 #include <linux/errno.h>
 #include <linux/filter.h>
@@ -10,7 +10,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 
-#include "trap.h"
+#include "calls.h"
 
 #define FILTER_MAX 2048
 #define NR offsetof(struct seccomp_data, nr)
@@ -19,8 +19,6 @@
 #define IP_HIGH (IP_LOW + 4)
 #define ARG_LOW(n) (offsetof(struct seccomp_data, args) + 8 * (unsigned)(n))
 #define ARG_HIGH(n) (ARG_LOW(n) + 4)
-#define CLONE_NEW_ANY \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 
 extern const char __executable_start[], etext[];
 
@@ -116,21 +114,15 @@ static void search(struct builder *b, unsigned low, unsigned high)
 
 static void collect_rows(struct builder *b)
 {
-	unsigned groups = SYSCALL_SIGNAL | SYSCALL_GUARD;
-
-	if (engine.translate)
-		groups |= SYSCALL_PATH;
-	if (engine.pretend)
-		groups |= SYSCALL_OWNER | SYSCALL_CRED;
 	for (long nr = 0; nr <= SYSCALL_NR_LAST; nr++) {
 		const struct syscall_row *row = syscall_row(nr);
 
-		if (row && (row->groups & groups))
+		if (row && (row->groups & call_groups()))
 			b->rows[b->n_rows++] = row;
 	}
 }
 
-static void build(struct builder *b)
+static void build(struct builder *b, uint32_t action)
 {
 	collect_rows(b);
 	/* int 0x80 and x32 have other tables; nothing there may reach the host. */
@@ -150,17 +142,16 @@ static void build(struct builder *b)
 	emit(b, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)(unsigned long)__executable_start, 0, 2);
 	emit(b, BPF_JMP | BPF_JGT | BPF_K, (uint32_t)(unsigned long)etext, 1, 0);
 	ret(b, SECCOMP_RET_ALLOW);
-	ret(b, SECCOMP_RET_TRAP);
+	ret(b, action);
 }
 
-/* Installs the filter for this process and all it starts. Returns 0 or -errno. */
-int filter_install(void)
+int filter_install(uint32_t action)
 {
 	static struct builder b; /* used once, before the first guest program */
 	struct sock_fprog program;
 	long r;
 
-	build(&b);
+	build(&b, action);
 	if (b.n > FILTER_MAX)
 		return -E2BIG;
 	program = (struct sock_fprog){ .len = (unsigned short)b.n, .filter = b.code };

@@ -1,5 +1,5 @@
-/* Lazy patching of hot call sites: after a few traps from one `syscall` instruction it is made to jump to the dispatch
- * directly, which costs a twentieth of a signal. x86_64.
+/* Lazy patching of hot call sites: after a few interceptions of one `syscall` instruction it is made to jump to the
+ * dispatch directly, which costs a twentieth of a signal and less of a tracer's stop. x86_64.
  *
  * Two forms, both leaving every instruction boundary that anybody may return to:
  *
@@ -12,7 +12,7 @@
 #include <linux/errno.h>
 #include <linux/mman.h>
 
-#include "trap.h"
+#include "calls.h"
 
 #define HITS_BEFORE_PATCH 4
 #define NEVER 255
@@ -246,7 +246,7 @@ static bool patch_bare(const struct call *c, bool alone)
 	return false;
 }
 
-void patch_site(struct call *c)
+void patch_site(const struct call *c)
 {
 	const unsigned char *ip = (const unsigned char *)c->ip;
 	unsigned char *count = &hits[(c->ip ^ c->ip >> 10 ^ c->ip >> 20) % sizeof(hits)];

@@ -1,0 +1,375 @@
+/* The program that holds guests: starts a container's first program (launch), and each further one of it (resume). */
+#include <linux/errno.h>
+#include <linux/mman.h>
+#include <linux/prctl.h>
+#include <linux/resource.h>
+
+#include "launch/report.h"
+#include "loader/loader.h"
+#include "calls.h"
+
+#define PR_CAPBSET_READ_NR 23
+#define SIGSTACK_EXTRA 16384
+#define ROOT_FD_MAX 4095 /* fork(2) copies the table of descriptors up to the highest */
+#define HINT_HELP "see the plan words in docs/reference/plan.md"
+
+static struct plan plan;
+static struct view view;
+static char words_arena[65536];
+
+int helper_main(long *stack);
+
+/* ---- environment of the first program ---- */
+
+static char **find_env(char **envp, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (; *envp; envp++)
+		if (str_has_prefix(*envp, name, n) && (*envp)[n] == '=')
+			return envp;
+	return NULL;
+}
+
+static void unset_env(char **envp, const char *name)
+{
+	char **at = find_env(envp, name);
+
+	if (!at)
+		return;
+	do
+		at[0] = at[1];
+	while (*at++);
+}
+
+/* Applies the plan's changes; returns the new list. `arena` keeps the strings. */
+static char **change_env(char **envp, char **list, size_t list_size, char *arena, size_t size)
+{
+	size_t n = 0, used = 0;
+
+	for (; !plan.clear_env && envp[n] && n + PLAN_ENV_MAX + 1 < list_size; n++)
+		list[n] = envp[n];
+	list[n] = NULL;
+	for (unsigned i = 0; i < plan.n_env; i++) {
+		const char *name = plan.env[i].name, *value = plan.env[i].value;
+		char *text = arena + used;
+		long len;
+
+		unset_env(list, name);
+		if (!value)
+			continue;
+		len = str_copy(text, size - used, name);
+		if (len >= 0)
+			len = str_append(text, size - used, (size_t)len, "=");
+		if (len >= 0)
+			len = str_append(text, size - used, (size_t)len, value);
+		if (len < 0)
+			die(EXIT_UDOCKPY, "environment", name, len, NULL);
+		used += (size_t)len + 1;
+		for (n = 0; list[n]; n++)
+			;
+		list[n] = text;
+		list[n + 1] = NULL;
+	}
+	return list;
+}
+
+/* ---- what both ways share ---- */
+
+static void set_up_view(int root_fd)
+{
+	int r;
+
+	if (plan.rootfs)
+		r = view_init(&view, root_fd, str_eq(plan.rootfs, "/") ? "" : plan.rootfs, plan.read_only);
+	else
+		r = view_init(&view, -1, "", false);
+	for (unsigned i = 0; r >= 0 && i < plan.n_binds; i++) {
+		const struct plan_bind *b = &plan.binds[i];
+		struct stat st;
+		/* A source that is gone still covers its target: what lies there is then ENOENT. */
+		bool is_file = sys_fstatat(AT_FDCWD, b->source, &st, 0) == 0 && (st.st_mode & S_IFMT) != S_IFDIR;
+
+		r = view_add_bind(&view, b->target, str_eq(b->source, "/") ? "" : b->source, b->read_only, is_file);
+		if (r < 0)
+			die(EXIT_UDOCKPY, "bind", b->target, r, NULL);
+	}
+	if (r < 0)
+		die(EXIT_UDOCKPY, "rootfs", plan.rootfs, r, NULL);
+	if (plan.rootfs)
+		view.cache = dircache_open(plan.cache);
+	process_first()->view = &view;
+}
+
+/* Hides the descriptor that `path` names, if it names one. */
+static void hide(const char *path)
+{
+	static const char prefix[] = "/proc/self/fd/";
+	uint64_t fd;
+	int end = engine.hidden + engine.n_hidden;
+
+	if (!path || !str_has_prefix(path, prefix, sizeof(prefix) - 1) || !str_to_u64(path + sizeof(prefix) - 1, &fd))
+		return;
+	if (!engine.n_hidden) {
+		engine.hidden = (int)fd;
+		end = (int)fd + 1;
+	}
+	engine.hidden = (int)fd < engine.hidden ? (int)fd : engine.hidden;
+	engine.n_hidden = ((int)fd >= end ? (int)fd + 1 : end) - engine.hidden;
+}
+
+static void hide_descriptors(void)
+{
+	if (plan.rootfs) {
+		engine.hidden = engine.root_fd;
+		engine.n_hidden = 1;
+		return;
+	}
+	hide(plan.fakedb);
+	hide(plan.cache);
+	for (unsigned i = 0; i < plan.n_binds; i++)
+		hide(plan.binds[i].source);
+}
+
+static void set_up_engine(void)
+{
+	engine.pretend = plan.pretend;
+	engine.translate = plan.rootfs != NULL;
+	engine.uid = (uint32_t)SYS0(getuid);
+	engine.gid = (uint32_t)SYS0(getgid);
+	engine.cache_path = plan.cache;
+	engine.db_path = plan.fakedb;
+	engine.patch = true;
+	engine.has_openat2 = sys_openat2(-1, "", 0, 0, 0) != -ENOSYS;
+	if (plan.fakedb) {
+		int r = fakedb_open(&engine.db, plan.fakedb, true, false);
+
+		if (r < 0)
+			die(EXIT_UDOCKPY, "fakedb", plan.fakedb, r, "check the permissions of the state directory");
+	}
+}
+
+/* ---- launch ---- */
+
+static unsigned last_capability(void)
+{
+	unsigned cap = 0;
+
+	while (cap < 63 && SYS5(prctl, PR_CAPBSET_READ_NR, cap + 1, 0, 0, 0) >= 0)
+		cap++;
+	return cap;
+}
+
+/* Opens the guest's root at a number that programs do not use: the first one beyond the soft limit of open files, where
+ * the kernel itself refuses them dup2(2). */
+static int open_root(void)
+{
+	struct rlimit64 limit = { 0 };
+	long fd, high;
+
+	fd = sys_openat(AT_FDCWD, plan.rootfs, O_PATH | O_DIRECTORY, 0);
+	if (fd < 0)
+		die(EXIT_UDOCKPY, "rootfs", plan.rootfs, fd, "it must be a directory that you may search");
+	(void)SYS4(prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
+	high = limit.rlim_cur < ROOT_FD_MAX ? (long)limit.rlim_cur : ROOT_FD_MAX;
+	for (; high > fd; high--) {
+		if (sys_fcntl((int)high, F_GETFD, 0) != -EBADF)
+			continue;
+		if (fd_place((int)fd, (int)high) == high) {
+			(void)sys_close((int)fd);
+			return (int)high;
+		}
+	}
+	return (int)fd;
+}
+
+static void set_up_identity(void)
+{
+	struct process *p = process_first();
+	long mask = SYS1(umask, 022);
+	uint32_t groups[PLAN_GROUPS_MAX];
+	unsigned n = plan.n_groups;
+
+	(void)SYS1(umask, mask);
+	p->umask = (uint32_t)mask;
+	engine.last_cap = last_capability();
+	memcpy(groups, plan.groups, sizeof(groups));
+	if (plan.pretend) {
+		creds_init(&p->creds, plan.has_uid ? plan.uid : 0, plan.has_gid ? plan.gid : 0, groups, n,
+			   engine.last_cap);
+		/* The owner must keep access to what it makes; what the guest asks for is remembered. */
+		(void)SYS1(umask, mask & ~0700);
+	} else {
+		creds_init(&p->creds, engine.uid, engine.gid, groups, 0, engine.last_cap);
+	}
+}
+
+static void change_directory(void)
+{
+	const struct process *p = process_first();
+	struct scratch *s = scratch_get();
+	struct where w;
+	long r;
+
+	/* Without one the caller's own directory stays, if the guest has it. */
+	if (!plan.chdir &&
+	    (!plan.rootfs || (s && view_path_of_fd(p->view, AT_FDCWD, s->canon, sizeof(s->canon)) >= 0))) {
+		scratch_put(s);
+		return;
+	}
+	if (!plan.chdir)
+		plan.chdir = "/";
+	r = s ? path_resolve_at(p, s, AT_FDCWD, plan.chdir, WANT_FOLLOW | WANT_STRING, &w) : -ENOMEM;
+	if (r >= 0)
+		r = SYS1(chdir, w.name);
+	if (r < 0)
+		die(EXIT_NOT_EXECUTABLE, "working directory", plan.chdir, r, "give another one with --workdir");
+	scratch_put(s);
+}
+
+/* execvp(3) inside the guest. Returns only when nothing could be started. */
+static long start_program(char **command, char **envp, char *buf, size_t size)
+{
+	const char *name = command[0], *path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	char **env = find_env(envp, "PATH");
+	long r, worst = -ENOENT;
+
+	for (const char *s = name; *s; s++)
+		if (*s == '/')
+			return program_start(name, command, envp);
+	if (!*name)
+		return -ENOENT;
+	if (env)
+		path = *env + 5;
+	while (*path) {
+		size_t n = 0;
+
+		while (path[n] && path[n] != ':')
+			n++;
+		if (n + strlen(name) + 2 < size) {
+			memcpy(buf, path, n);
+			buf[n] = '/';
+			(void)str_copy(buf + n + (n > 0), size - n - 1, name);
+			r = program_start(buf, command, envp);
+			if (r != -ENOENT && r != -ENOTDIR && worst == -ENOENT)
+				worst = r;
+			if (r != -ENOENT && r != -ENOTDIR && r != -EACCES)
+				return r;
+		}
+		path += n + (path[n] == ':');
+	}
+	return worst;
+}
+
+static _Noreturn void launch(char **envp)
+{
+	static char *list[8192];
+	static char arena[131072], name[PATH_MAX];
+	char **env;
+	long r;
+
+	if (!plan.n_command)
+		die(EXIT_UDOCKPY, "no command", NULL, 0, HINT_HELP);
+	engine.root_fd = -1;
+	set_up_engine();
+	if (plan.rootfs)
+		engine.root_fd = open_root();
+	set_up_view(engine.root_fd);
+	hide_descriptors();
+	set_up_identity();
+	env = change_env(envp, list, sizeof(list) / sizeof(list[0]), arena, sizeof(arena));
+	change_directory();
+	front_end.intercept();
+	r = start_program(plan.command, env, name, sizeof(name));
+	if (r == -ENOENT || r == -ENOTDIR)
+		die(EXIT_NOT_FOUND, "command not found", plan.command[0], r,
+		    "check its name, and PATH inside the image");
+	if (r == -ENOEXEC || r == -EPERM)
+		die(EXIT_NOT_EXECUTABLE, "cannot run", plan.command[0], r,
+		    "it is no program for this machine; other word sizes need --engine userns");
+	die(EXIT_NOT_EXECUTABLE, "cannot run", plan.command[0], r, NULL);
+}
+
+/* ---- resume ---- */
+
+static void restore_root(int fd)
+{
+	struct stat st;
+	long r;
+
+	if (!plan.rootfs || sys_fstatat(fd, "", &st, AT_EMPTY_PATH) == 0)
+		return;
+	r = sys_openat(AT_FDCWD, plan.rootfs, O_PATH | O_DIRECTORY, 0);
+	if (r < 0)
+		die(EXIT_UDOCKPY, "rootfs", plan.rootfs, r, NULL);
+	if (r == fd)
+		return;
+	if (fd_place((int)r, fd) < 0)
+		die(EXIT_UDOCKPY, "rootfs descriptor", plan.rootfs, -EMFILE, NULL);
+	(void)sys_close((int)r);
+}
+
+static _Noreturn void resume(char **envp)
+{
+	struct process *p = process_first();
+	struct resume_state state;
+	struct loader_request request;
+	struct loader_image image;
+	int r;
+
+	(void)envp;
+	if (resume_decode(plan.resume, &state) < 0 || creds_decode(&p->creds, state.creds) < 0 || plan.n_command < 2)
+		die(EXIT_UDOCKPY, "damaged hand-over", plan.resume, -EINVAL, NULL);
+	engine.root_fd = state.root_fd;
+	set_up_engine();
+	restore_root(state.root_fd);
+	set_up_view(state.root_fd);
+	hide_descriptors();
+	p->umask = state.umask;
+	p->seccomp = state.seccomp;
+	engine.exe = plan.command[0];
+	r = front_end.prepare(&state);
+	if (r < 0)
+		die(EXIT_UDOCKPY, "cannot prepare", engine.exe, r, NULL);
+	request = (struct loader_request){
+		.exe_fd = state.exe_fd,
+		.interp_fd = state.interp_fd,
+		.argv = plan.command + 2,
+		.exe_guest = engine.exe,
+		.execfn = plan.command[1],
+		.flags = state.flags,
+		.secure = state.secure,
+		.has_ids = plan.pretend,
+		.uid = p->creds.ruid,
+		.euid = p->creds.euid,
+		.gid = p->creds.rgid,
+		.egid = p->creds.egid,
+		.sigstack_extra = SIGSTACK_EXTRA,
+	};
+	r = loader_load(&request, &image);
+	if (r < 0)
+		die(EXIT_NOT_EXECUTABLE, "cannot load", engine.exe, r, NULL);
+	if (state.flags & EXEC_FLAG_GO) {
+		engine.no_patch_start = image.exe_start;
+		engine.no_patch_end = image.exe_end;
+	}
+	loader_jump(image.entry, image.sp);
+}
+
+int helper_main(long *stack)
+{
+	char **argv = (char **)(stack + 1), **envp = argv + stack[0] + 1;
+	struct plan_error error = { 0 };
+	int r;
+
+	if (stack[0] == 2 && str_eq(argv[1], "--probe")) {
+		engine.root_fd = -1;
+		front_end.probe();
+	}
+	r = plan_parse(argv, words_arena, sizeof(words_arena), &plan, &error);
+	if (r < 0)
+		die(EXIT_UDOCKPY, error.word ? error.word : "plan", error.message, 0, HINT_HELP);
+	if (plan.resume)
+		resume(envp);
+	launch(envp);
+}
