@@ -140,8 +140,12 @@ long guest_strlen(const char *s);
 struct scratch *scratch_get(void);
 void scratch_put(struct scratch *s);
 
+/* The code whose calls go to the kernel: [start, start of the section behind it). */
+extern const char __executable_start[], __start_guest_text[];
+
 /* entry.S */
 void patched_entry(void);
+long guest_call3(long nr, long a, long b, long c); /* makes a call as a guest does, to be intercepted */
 /* Gates: each runs one vfork or clone in place of the guest's own instruction. */
 #define GATES 64
 #define GATE_SIZE 32

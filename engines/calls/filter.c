@@ -20,7 +20,6 @@
 #define ARG_LOW(n) (offsetof(struct seccomp_data, args) + 8 * (unsigned)(n))
 #define ARG_HIGH(n) (ARG_LOW(n) + 4)
 
-extern const char __executable_start[], etext[];
 
 struct builder {
 	struct sock_filter code[FILTER_MAX];
@@ -140,7 +139,7 @@ static void build(struct builder *b, uint32_t action)
 	emit(b, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)((unsigned long)__executable_start >> 32), 0, 4);
 	load(b, IP_LOW);
 	emit(b, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)(unsigned long)__executable_start, 0, 2);
-	emit(b, BPF_JMP | BPF_JGT | BPF_K, (uint32_t)(unsigned long)etext, 1, 0);
+	emit(b, BPF_JMP | BPF_JGT | BPF_K, (uint32_t)(unsigned long)__start_guest_text, 1, 0);
 	ret(b, SECCOMP_RET_ALLOW);
 	ret(b, action);
 }

@@ -14,6 +14,7 @@ GUESTS = ("bookworm", "bullseye", "trixie", "sid", "musl", "static")
 KNOWN: dict[str, dict[str, str]] = {
     "userns": {},
     "trap": {},
+    "ptrace": {},
 }
 
 

@@ -4,7 +4,7 @@ what to execute.
 
 from __future__ import annotations
 
-from udockpy.engines import trap, userns
+from udockpy.engines import ptrace, trap, userns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,4 +14,5 @@ if TYPE_CHECKING:
 ENGINES: dict[str, Engine] = {
     "userns": userns.Userns(),
     "trap": trap.Trap(),
+    "ptrace": ptrace.Ptrace(),
 }

@@ -1,0 +1,25 @@
+/* The ptrace engine: a tracer sends the guest's system calls that need translating to code inside the guest's own
+ * process, which answers them as in the trap engine. */
+#ifndef PTRACE_H
+#define PTRACE_H
+
+#include "calls/calls.h"
+
+#pragma GCC visibility push(hidden)
+
+/* entry.S */
+void redirected_entry(void); /* where the tracer sends a call */
+
+/* redirect.c */
+long redirected(struct call *c);
+/* Redirected calls run on stacks of their own from now on. Returns 0 or -errno. */
+int redirect_use_stacks(void);
+
+/* tracer.c */
+/* Starts a tracer for this process and all it starts; `filtered` = a filter stops them at the calls that matter,
+ * else every call does. Returns 0 or -errno, -EPERM when ptrace is not allowed. */
+int tracer_start(bool filtered);
+
+#pragma GCC visibility pop
+
+#endif
