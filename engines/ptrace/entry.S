@@ -6,10 +6,12 @@
 
 	.text
 
-/* Arrives with the guest's registers as at its syscall instruction, and in %rcx the address after it. */
+/* Arrives with the guest's registers as at its syscall instruction, but %rcx = the address after it, %r11 = the number and
+ * %rax = anything. */
 	.globl	redirected_entry
 	.type	redirected_entry, @function
 redirected_entry:
+	movq	%r11, %rax
 	movq	%rsp, %r11
 	cmpq	$0, redirect_stacks(%rip)
 	jne	1f
