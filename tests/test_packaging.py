@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 TREE = Path(__file__).resolve().parent.parent
-HELPERS = ["libudockpy-core.so", "udockpy-trap", "udockpy-userns"]
+HELPERS = ["libudockpy-core.so", "udockpy-ptrace", "udockpy-trap", "udockpy-userns"]
 PYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13"]
 
 for tool, package in {"make": "make", "cc": "gcc"}.items():
@@ -90,7 +90,7 @@ def udockpy_works(python: Path) -> None:
     assert version[1] in run(python, "-m", "udockpy", "--version", cwd=Path("/"))
     libexec = package_of(python) / "libexec"
     assert sorted(path.name for path in libexec.iterdir()) == HELPERS
-    for program in ("udockpy-trap", "udockpy-userns"):
+    for program in ("udockpy-ptrace", "udockpy-trap", "udockpy-userns"):
         helper_answers(libexec / program)
 
 

@@ -6,8 +6,8 @@
 
 	.text
 
-/* Arrives with the guest's registers as at its syscall instruction, but %rcx = the address after it, %r11 = the number and
- * %rax = anything. */
+/* Arrives with the guest's registers as at its syscall instruction, but %rcx = the address after it, %r11 = the number
+ * and %rax = anything. */
 	.globl	redirected_entry
 	.type	redirected_entry, @function
 redirected_entry:

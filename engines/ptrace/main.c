@@ -7,8 +7,8 @@
 #include "loader/loader.h"
 #include "ptrace.h"
 
-/* Whether a call really comes to us: the kernel would change nothing here and say 0. Under an engine of an outer udockpy
- * the filter, for one, is accepted and not installed. */
+/* Whether a call really comes to us: the kernel would change nothing here and say 0. Under an engine of an outer
+ * udockpy the filter, for one, is accepted and not installed. */
 static bool is_redirected(void)
 {
 	return guest_call3(__NR_mprotect, LOADER_START, 4096, PROT_READ) != 0;

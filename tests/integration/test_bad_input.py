@@ -69,7 +69,7 @@ def test_an_unknown_user(udockpy: Udockpy, box: Path, user: str) -> None:
 
 
 def test_an_unknown_engine(udockpy: Udockpy, box: Path) -> None:
-    assert "not one of auto, userns, trap" in udockpy.refusal(
+    assert "not one of auto, userns, trap, ptrace" in udockpy.refusal(
         "run", "--engine", "docker", box, "true"
     )
 
@@ -242,7 +242,7 @@ def test_the_package_can_lie_anywhere(udockpy: Udockpy, box: Path, own_copy: Pat
 
 def test_helpers_that_are_gone(udockpy: Udockpy, box: Path, own_copy: Path) -> None:
     shutil.rmtree(own_copy)
-    for engine in ("auto", "userns", "trap"):
+    for engine in ("auto", "userns", "trap", "ptrace"):
         said = udockpy.refusal("run", "--engine", engine, box, "true")
         assert f"cannot find a helper: {own_copy}/udockpy-" in said
         assert "hint: reinstall udockpy" in said
@@ -255,7 +255,7 @@ def test_helpers_that_are_not_executable(udockpy: Udockpy, box: Path, own_copy: 
 
 
 def test_a_helper_that_is_no_program(udockpy: Udockpy, box: Path, own_copy: Path) -> None:
-    for name in ("udockpy-userns", "udockpy-trap"):
+    for name in ("udockpy-userns", "udockpy-trap", "udockpy-ptrace"):
         (own_copy / name).write_text("garbage")
         (own_copy / name).chmod(0o755)
     assert "cannot be run (Exec format error)" in udockpy.refusal("run", box, "true")

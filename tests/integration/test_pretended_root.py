@@ -12,7 +12,7 @@ import pytest
 from command import Udockpy
 
 
-@pytest.fixture(params=["userns", "trap"])
+@pytest.fixture(params=["userns", "trap", "ptrace"])
 def root(request: pytest.FixtureRequest, udockpy: Udockpy, box: Path) -> Udockpy:
     """Each engine in turn, unless this node rules it out."""
     udockpy.environ["UDOCKPY_ENGINE"] = request.param

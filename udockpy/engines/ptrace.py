@@ -1,4 +1,4 @@
-"""The `ptrace` engine: a tracer sends the guest's system calls to our code inside its own process."""
+"""The `ptrace` engine: a tracer sends the guest's system calls to our code in its own process."""
 
 from __future__ import annotations
 

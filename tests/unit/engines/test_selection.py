@@ -46,6 +46,20 @@ def test_a_node_without_user_namespaces_gets_trap_and_is_told_why() -> None:
     )
 
 
+def test_a_node_without_filters_too_gets_ptrace() -> None:
+    host = with_probes(userns=DENIED, trap=NO_FILTER)
+    choice = select(ROOT, host, NATIVE, "auto")
+    assert choice.name == "ptrace"
+    assert "trap: unprivileged seccomp filters do not work here" in choice.describe()
+
+
+def test_without_ptrace_the_administrator_is_named() -> None:
+    host = with_probes(ptrace=DENIED._replace(step="trace"))
+    with pytest.raises(EngineError, match="traced processes do not work here") as caught:
+        select(USER, host, NATIVE, "ptrace")
+    assert "kernel.yama.ptrace_scope" in caught.value.hint
+
+
 def test_the_wanted_engine_is_taken() -> None:
     assert select(USER, HOST, NATIVE, "trap").describe() == "engine trap"
 
@@ -111,7 +125,7 @@ def test_helpers_that_are_gone_are_no_fault_of_the_node() -> None:
 @pytest.fixture(autouse=True)
 def libexec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Helpers that exist, so that a launch can name them."""
-    for name in ("udockpy-userns", "udockpy-trap"):
+    for name in ("udockpy-userns", "udockpy-trap", "udockpy-ptrace"):
         (tmp_path / name).write_text("")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setattr(native, "LIBEXEC", os.fspath(tmp_path))
@@ -134,6 +148,11 @@ def test_the_words_of_trap() -> None:
         "udockpy-trap --ro-rootfs /rootfs --chdir / --cache /c --uid 0 --gid 0 --groups 0"
         " --pretend --fakedb /f -- id"
     )
+
+
+def test_the_words_of_ptrace_are_those_of_trap() -> None:
+    for plan in (USER, ROOT):
+        assert words("ptrace", plan) == words("trap", plan).replace("trap", "ptrace", 1)
 
 
 def test_the_words_of_userns() -> None:

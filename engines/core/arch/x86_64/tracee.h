@@ -6,13 +6,14 @@
 
 /* NT_PRSTATUS: user_regs_struct of arch/x86/include/asm/user_64.h. */
 struct tracee_registers {
-	unsigned long r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, orig_rax, rip, cs, eflags, rsp,
-		ss, fs_base, gs_base, ds, es, fs, gs;
+	unsigned long r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8;
+	unsigned long rax, rcx, rdx, rsi, rdi, orig_rax, rip, cs, eflags, rsp, ss;
+	unsigned long fs_base, gs_base, ds, es, fs, gs;
 };
 
-/* At the entry of a system call: a harmless one is made in its place, then the tracee goes on at `entry` with the return
- * address in %rcx, which is where the instruction itself leaves it, and the number in %r11. Not number -1, which makes
- * none: filters from outside judge that too, and not all let it pass. */
+/* At the entry of a system call: a harmless one is made in its place, then the tracee goes on at `entry` with the
+ * return address in %rcx, which is where the instruction itself leaves it, and the number in %r11. Number -1, which
+ * makes no call, is not used for it: filters from outside judge that too, and not all let it pass. */
 static inline void tracee_redirect(struct tracee_registers *r, unsigned long entry)
 {
 	r->rcx = r->rip;
