@@ -154,8 +154,8 @@ extern char gates_vfork[], gates_clone[];
 extern int engine_vm_shared; /* vfork children that run in this memory now */
 
 /* dispatch.c */
-/* Answers a call. Where it changes c->ip the guest goes on there instead, with its registers as they were but for what is
- * returned in place of the result. */
+/* Answers a call. Where it changes c->ip the guest goes on there instead, with its registers as they were but for the
+ * one of the result. */
 long dispatch(struct call *c);
 /* Groups of the rows that are active: enum syscall_group. */
 unsigned call_groups(void);

@@ -1,5 +1,5 @@
-/* Where guests enter that is not C: patched call sites, and the gates that run a system call in place of the guest's own
- * instruction. x86_64. */
+/* Where guests enter that is not C: patched call sites, and the gates that run a system call in place of the guest's
+ * own instruction. x86_64. */
 
 #include "calls/answer.h"
 

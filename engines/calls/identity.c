@@ -275,8 +275,8 @@ long op_unshare(struct call *c)
 	return c->arg[0] & namespaces ? -EPERM : SYS1(unshare, c->arg[0]);
 }
 
-/* A process has one tracer. Inside trap strace seizes and works; a debugger waits for an exec and for breakpoints that the
- * loader does not give it. */
+/* A process has one tracer. Inside trap strace seizes and works; a debugger waits for an exec and for breakpoints that
+ * the loader does not give it. */
 long op_ptrace(struct call *c)
 {
 	static int said;
