@@ -24,9 +24,7 @@
 /* No global offset table: the program is linked at a fixed, high address. */
 #pragma GCC visibility push(hidden)
 
-#define SIGSYS_NR 31
-#define SIGSYS_BIT (1ull << (SIGSYS_NR - 1))
-
+struct siginfo;
 struct ucontext;
 
 /* One intercepted system call. */
@@ -55,9 +53,9 @@ struct process {
 	struct view *view;
 	uint32_t umask;
 	uint8_t seccomp; /* what PR_GET_SECCOMP says: the mode the guest asked for */
-	uint64_t sigsys_in_mask; /* signals whose sa_mask holds SIGSYS, which the kernel was not told */
+	uint64_t own_signal_in_mask; /* signals whose sa_mask holds the own one, which the kernel was not told */
 	void *handlers[64]; /* the guest's, by signal number - 1; the kernel was given the engine's entry */
-	struct kernel_sigaction sigsys_action; /* the guest's own */
+	struct kernel_sigaction own_signal_action; /* the guest's own */
 	struct creds creds; /* last: threads may have others (process_creds_begin) */
 };
 
@@ -76,7 +74,7 @@ struct engine {
 	bool patch;
 	bool stats;
 	bool has_openat2;
-	bool sigsys_pending;
+	bool own_signal_pending;
 
 	unsigned last_cap;
 };
@@ -94,7 +92,7 @@ struct resume_state {
 	unsigned flags;
 	int root_fd;
 	uint32_t umask;
-	bool sigsys_blocked, sigsys_ignored;
+	bool own_signal_blocked, own_signal_ignored;
 	uint8_t seccomp;
 	bool secure;
 	const char *creds;
@@ -112,11 +110,15 @@ struct front_end {
 	int (*prepare)(const struct resume_state *state);
 	/* Tries what a run needs and ends with probe_end(). */
 	void (*probe)(void);
-	long (*signal)(struct call *c, const struct syscall_row *row); /* answers the rows of SYSCALL_SIGNAL */
-	bool (*sigsys_blocked)(void); /* as the guest believes; NULL = SIGSYS is no business of the engine's */
+	/* The signal that intercepted calls raise, 0 = none: calls/signal.c then answers the rows of SYSCALL_SIGNAL. */
+	int own_signal;
+	/* Whether the own signal was raised by a call of the guest, which it fetches; c->context is set. */
+	bool (*fetch)(const struct siginfo *info, struct call *c);
+	long (*answer)(struct call *c); /* answers a call that was fetched: dispatch(), or what comes before it */
 };
 
 extern const struct front_end front_end;
+#define OWN_SIGNAL_BIT (1ull << (front_end.own_signal - 1))
 
 /* process.c */
 struct process *process_first(void);
@@ -146,12 +148,24 @@ extern const char __executable_start[], __start_guest_text[];
 /* entry.S */
 void patched_entry(void);
 long guest_call3(long nr, long a, long b, long c); /* makes a call as a guest does, to be intercepted */
+void restore_rt(void);
+void gate_sigreturn(void);
+void handler_entry(void); /* of every signal handler of the guest's */
 /* Gates: each runs one vfork or clone in place of the guest's own instruction. */
 #define GATES 64
 #define GATE_SIZE 32
 extern unsigned long gate_return[GATES]; /* where each gate goes back to */
 extern char gates_vfork[], gates_clone[];
 extern int engine_vm_shared; /* vfork children that run in this memory now */
+
+/* signal.c */
+/* Takes the own signal, as the guest's program before left it. Returns 0 or -errno. */
+int signal_install(const struct resume_state *state);
+bool own_signal_blocked(void); /* as the guest believes */
+void own_signal_block(bool block);
+long signal_answer(struct call *c, const struct syscall_row *row);
+/* A handler of the guest's is about to run on this frame: returns its address. */
+void *signal_enter(int signo, void *info, struct ucontext *uc);
 
 /* dispatch.c */
 /* Answers a call. Where it changes c->ip the guest goes on there instead, with its registers as they were but for the

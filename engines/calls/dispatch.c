@@ -118,7 +118,7 @@ long dispatch(struct call *c)
 	case OP_SIGSUSPEND:
 	case OP_PPOLL:
 	case OP_EPOLL_PWAIT:
-	case OP_PSELECT: return front_end.signal(c, row);
+	case OP_PSELECT: return signal_answer(c, row);
 	case OP_HIDDEN_FD: return -EBADF;
 	case OP_HIDDEN_FCNTL: return op_hidden_fcntl(c);
 	case OP_DUP2: return op_dup2(c);

@@ -6,11 +6,6 @@
 #include "loader/loader.h"
 #include "walk.h"
 
-static bool sigsys_blocked(void)
-{
-	return front_end.sigsys_blocked && front_end.sigsys_blocked();
-}
-
 enum kind { KIND_NONE, KIND_MAPS, KIND_STATUS };
 
 /* "/proc/PID/NAME" or "/proc/PID/task/TID/NAME"; *ret_pid is the process, 0 for "self". */
@@ -33,7 +28,7 @@ static enum kind classify(const char *name, int *ret_pid)
 	*ret_pid = (int)pid;
 	if (str_eq(last, "maps") || str_eq(last, "smaps") || str_eq(last, "numa_maps"))
 		return KIND_MAPS;
-	if (str_eq(last, "status") && (engine.pretend || front_end.traced || sigsys_blocked()))
+	if (str_eq(last, "status") && (engine.pretend || front_end.traced || own_signal_blocked()))
 		return KIND_STATUS;
 	return KIND_NONE;
 }
@@ -110,8 +105,8 @@ static void write_status_line(const struct process *p, struct scratch *s, int ou
 	const struct creds *c = &p->creds;
 	char *d = s->link;
 
-	if (str_has_prefix(line, "SigBlk:", 7) && sigsys_blocked()) {
-		uint64_t mask = SIGSYS_BIT;
+	if (str_has_prefix(line, "SigBlk:", 7) && own_signal_blocked()) {
+		uint64_t mask = OWN_SIGNAL_BIT;
 
 		for (unsigned i = 0; i < 16; i++) {
 			char digit = line[8 + i];

@@ -90,8 +90,8 @@ static long encode_state(const struct process *p, const struct exec_program *pro
 	s = put_number(s, program->flags, ',');
 	s = put_number(s, (uint64_t)(engine.root_fd + 1), ',');
 	s = put_number(s, p->umask, ',');
-	s = put_number(s, front_end.sigsys_blocked && front_end.sigsys_blocked(), ',');
-	s = put_number(s, p->sigsys_action.handler == (void *)1, ',');
+	s = put_number(s, own_signal_blocked(), ',');
+	s = put_number(s, p->own_signal_action.handler == (void *)1, ',');
 	s = put_number(s, secure, ',');
 	s = put_number(s, p->seccomp, ',');
 	n = creds_encode(creds, s, size - (size_t)(s - buf));
@@ -127,8 +127,8 @@ int resume_decode(const char *text, struct resume_state *ret_state)
 		.flags = (unsigned)v[2],
 		.root_fd = (int)v[3] - 1,
 		.umask = (uint32_t)v[4],
-		.sigsys_blocked = v[5],
-		.sigsys_ignored = v[6],
+		.own_signal_blocked = v[5],
+		.own_signal_ignored = v[6],
 		.secure = v[7],
 		.seccomp = (uint8_t)v[8],
 		.creds = text,

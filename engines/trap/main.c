@@ -1,8 +1,13 @@
-/* udockpy-trap: what the trap engine tells the code that answers its guests' calls. */
+/* The trap engine: system calls that need translating raise SIGSYS (seccomp RET_TRAP) and are answered by a handler
+ * inside the process itself. What it tells the code that answers its guests' calls. */
 #include <linux/seccomp.h>
+#include <linux/signal.h>
 
+#include "calls/calls.h"
+#include "context.h"
 #include "launch/report.h"
-#include "trap.h"
+
+#define SYS_SECCOMP 1 /* si_code of SIGSYS */
 
 static void intercept(void)
 {
@@ -13,12 +18,12 @@ static void intercept(void)
 		    "this node does not let users install seccomp filters: try another --engine");
 }
 
-static int prepare(const struct resume_state *state)
+static bool fetch(const struct siginfo *info, struct call *c)
 {
-	process_first()->sigsys_action.handler = state->sigsys_ignored ? (void *)1 : NULL;
-	if (state->sigsys_blocked)
-		sigsys_block(true);
-	return signal_install();
+	if (info->si_code != SYS_SECCOMP)
+		return false;
+	context_get(c->context, &c->nr, c->arg, &c->ip, &c->sp);
+	return true;
 }
 
 static void probe(void)
@@ -31,8 +36,9 @@ const struct front_end front_end = {
 	.groups = SYSCALL_SIGNAL,
 	.no_tracer = "a debugger does not work inside the trap engine: use --engine userns",
 	.intercept = intercept,
-	.prepare = prepare,
+	.prepare = signal_install,
 	.probe = probe,
-	.signal = signal_answer,
-	.sigsys_blocked = sigsys_blocked,
+	.own_signal = SIGSYS,
+	.fetch = fetch,
+	.answer = dispatch,
 };

@@ -1,21 +1,19 @@
-/* The engine's own signal, and the guest's illusion that it is free.
+/* The signal that an engine intercepts calls by (SIGSYS, SIGILL), and the guest's illusion that it is free.
  *
- * SIGSYS must never be blocked or ignored: the kernel would kill the task at its next trapped call. So every mask
+ * It must never be blocked or ignored: the kernel would kill the task at its next such call. So every mask
  * the guest sets loses the bit on its way to the kernel, and the engine remembers that the guest wanted it. What the
  * guest reads back holds it again, in the frames of its handlers too: those are entered through handler_entry. */
 #include <linux/errno.h>
-#include <linux/prctl.h>
 #include <linux/signal.h>
 
 #include "context.h"
-#include "trap.h"
+#include "calls.h"
 
 #define CONTEXT_MASK(uc) (*(uint64_t *)&(uc)->uc_sigmask)
 
-#define SYS_SECCOMP 1
 #define UNBLOCKABLE ((1ull << (SIGKILL - 1)) | (1ull << (SIGSTOP - 1)))
 
-/* Threads (tids) that blocked SIGSYS, as they believe. Few ever do for longer than a fork. */
+/* Threads (tids) that blocked the own signal, as they believe. Few ever do for longer than a fork. */
 #define BLOCKED 64
 static int blocked_tid[BLOCKED];
 static int blocked_pid[BLOCKED];
@@ -35,22 +33,22 @@ static int find_blocked(int tid)
 	return -1;
 }
 
-bool sigsys_blocked(void)
+bool own_signal_blocked(void)
 {
-	if (!__atomic_load_n(&blocked_count, __ATOMIC_RELAXED))
+	if (!front_end.own_signal || !__atomic_load_n(&blocked_count, __ATOMIC_RELAXED))
 		return false;
 	return find_blocked((int)SYS0(gettid)) >= 0;
 }
 
 static void deliver_pending(void)
 {
-	if (engine.sigsys_pending) {
-		engine.sigsys_pending = false;
-		(void)SYS3(tgkill, SYS0(getpid), SYS0(gettid), SIGSYS_NR);
+	if (engine.own_signal_pending) {
+		engine.own_signal_pending = false;
+		(void)SYS3(tgkill, SYS0(getpid), SYS0(gettid), front_end.own_signal);
 	}
 }
 
-void sigsys_block(bool block)
+void own_signal_block(bool block)
 {
 	int tid, i;
 
@@ -76,65 +74,67 @@ void sigsys_block(bool block)
 	}
 }
 
-/* A SIGSYS that no filter of ours raised: somebody sent it, or a filter outside refused a call. */
-static void guest_sigsys(int signo, siginfo_t *info, struct ucontext *uc)
+/* The own signal, but not for a call: somebody sent it, or the guest itself did what raises it. */
+static void guest_signal(int signo, siginfo_t *info, struct ucontext *uc)
 {
 	const struct process *p = process_current();
-	void *handler = p->sigsys_action.handler;
+	void *handler = p->own_signal_action.handler;
 	struct kernel_sigaction dfl = { .handler = SIG_DFL };
+	bool forced = info->si_code > 0; /* by the kernel: can be neither blocked nor ignored */
 
-	if (sigsys_blocked()) {
-		engine.sigsys_pending = true;
+	if (own_signal_blocked() && !forced) {
+		engine.own_signal_pending = true;
 		return;
 	}
-	if (handler == (void *)SIG_IGN)
+	if (handler == (void *)SIG_IGN && !forced)
 		return;
-	if (handler == (void *)SIG_DFL) {
-		(void)SYS4(rt_sigaction, SIGSYS_NR, &dfl, NULL, 8);
-		(void)SYS3(tgkill, SYS0(getpid), SYS0(gettid), SIGSYS_NR);
+	if (handler == (void *)SIG_DFL || handler == (void *)SIG_IGN || own_signal_blocked()) {
+		(void)SYS4(rt_sigaction, signo, &dfl, NULL, 8);
+		(void)SYS3(tgkill, SYS0(getpid), SYS0(gettid), signo);
 		return;
 	}
-	if (p->sigsys_action.flags & SA_SIGINFO)
+	if (p->own_signal_action.flags & SA_SIGINFO)
 		((void (*)(int, siginfo_t *, void *))handler)(signo, info, uc);
 	else
 		((void (*)(int))handler)(signo);
 }
 
-static void on_sigsys(int signo, siginfo_t *info, void *context)
+static void on_signal(int signo, siginfo_t *info, void *context)
 {
 	struct ucontext *uc = context;
 	unsigned long ip;
 	struct call c;
 	long result;
 
-	if (info->si_code != SYS_SECCOMP) {
-		guest_sigsys(signo, info, uc);
+	c.context = uc;
+	if (!front_end.fetch(info, &c)) {
+		guest_signal(signo, info, uc);
 		return;
 	}
-	context_get(uc, &c.nr, c.arg, &c.ip, &c.sp);
-	c.context = uc;
 	ip = c.ip;
-	result = dispatch(&c);
+	result = front_end.answer(&c);
+	context_set_ip(uc, c.ip);
 	/* A call that sent the guest elsewhere (a gate) leaves its registers alone. */
 	if (c.ip == ip) {
 		context_set_result(uc, result);
 		patch_site(&c);
-	} else {
-		context_set_ip(uc, c.ip);
 	}
 }
 
-int signal_install(void)
+int signal_install(const struct resume_state *state)
 {
 	struct kernel_sigaction action = {
-		.handler = (void *)on_sigsys,
+		.handler = (void *)on_signal,
 		.flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK | SA_RESTORER,
 		.restorer = (void *)restore_rt,
 	};
-	uint64_t mask = SIGSYS_BIT;
+	uint64_t mask = OWN_SIGNAL_BIT;
 	long r;
 
-	r = SYS4(rt_sigaction, SIGSYS_NR, &action, NULL, 8);
+	process_first()->own_signal_action.handler = state->own_signal_ignored ? (void *)SIG_IGN : (void *)SIG_DFL;
+	if (state->own_signal_blocked)
+		own_signal_block(true);
+	r = SYS4(rt_sigaction, front_end.own_signal, &action, NULL, 8);
 	if (r < 0)
 		return (int)r;
 	return (int)SYS4(rt_sigprocmask, SIG_UNBLOCK, &mask, NULL, 8);
@@ -159,32 +159,32 @@ static long op_sigaction(struct call *c)
 		act_mask = copy.mask;
 	}
 	bit = 1ull << (sig - 1);
-	if (sig == SIGSYS_NR) {
-		struct kernel_sigaction before = process_current()->sigsys_action;
+	if (sig == front_end.own_signal) {
+		struct kernel_sigaction before = process_current()->own_signal_action;
 
 		if (old && !guest_writable(old, sizeof(*old)))
 			return -EFAULT;
 		if (act)
-			process_writable()->sigsys_action = copy;
+			process_writable()->own_signal_action = copy;
 		if (old)
 			*old = before;
 		return 0;
 	}
 	handler = process_current()->handlers[sig - 1];
-	had = process_current()->sigsys_in_mask & bit;
+	had = process_current()->own_signal_in_mask & bit;
 	if (act) {
-		copy.mask &= ~SIGSYS_BIT;
+		copy.mask &= ~OWN_SIGNAL_BIT;
 		if (copy.handler != SIG_DFL && copy.handler != SIG_IGN) {
 			process_writable()->handlers[sig - 1] = copy.handler;
 			copy.handler = (void *)handler_entry;
 		}
 	}
 	r = SYS4(rt_sigaction, sig, act ? &copy : NULL, old, 8);
-	if (act && r >= 0 && had != !!(act_mask & SIGSYS_BIT))
-		process_writable()->sigsys_in_mask ^= bit;
+	if (act && r >= 0 && had != !!(act_mask & OWN_SIGNAL_BIT))
+		process_writable()->own_signal_in_mask ^= bit;
 	if (old && r >= 0) {
 		if (had)
-			old->mask |= SIGSYS_BIT;
+			old->mask |= OWN_SIGNAL_BIT;
 		if (old->handler == (void *)handler_entry)
 			old->handler = handler;
 	}
@@ -196,10 +196,10 @@ void *signal_enter(int signo, void *info, struct ucontext *uc)
 	const struct process *p = process_current();
 
 	(void)info;
-	if (sigsys_blocked())
-		CONTEXT_MASK(uc) |= SIGSYS_BIT;
-	else if (p->sigsys_in_mask & (1ull << (signo - 1)))
-		sigsys_block(true);
+	if (own_signal_blocked())
+		CONTEXT_MASK(uc) |= OWN_SIGNAL_BIT;
+	else if (p->own_signal_in_mask & (1ull << (signo - 1)))
+		own_signal_block(true);
 	return p->handlers[signo - 1];
 }
 
@@ -236,15 +236,15 @@ static long op_sigprocmask(struct call *c)
 			return -EFAULT;
 		if (how != SIG_BLOCK && how != SIG_UNBLOCK && how != SIG_SETMASK)
 			return -EINVAL;
-		copy = *set & ~SIGSYS_BIT;
-		wanted = *set & SIGSYS_BIT;
+		copy = *set & ~OWN_SIGNAL_BIT;
+		wanted = *set & OWN_SIGNAL_BIT;
 	}
 	if (c->context && old && !guest_writable(old, 8))
 		return -EFAULT;
-	had = sigsys_blocked();
+	had = own_signal_blocked();
 	/* Before the kernel lets other signals in: their handlers see the new mask. */
 	if (set && (wanted || how == SIG_SETMASK))
-		sigsys_block(wanted && how != SIG_UNBLOCK);
+		own_signal_block(wanted && how != SIG_UNBLOCK);
 	if (c->context) {
 		frame_procmask(c->context, how, set ? &copy : NULL, old);
 	} else {
@@ -253,7 +253,7 @@ static long op_sigprocmask(struct call *c)
 			return r; /* a bad `old`, after the mask was set */
 	}
 	if (old && had)
-		*old |= SIGSYS_BIT;
+		*old |= OWN_SIGNAL_BIT;
 	return 0;
 }
 
@@ -263,8 +263,8 @@ static long op_sigreturn(struct call *c)
 	struct ucontext *uc = context_at(c->sp);
 
 	if (guest_readable(uc, sizeof(*uc))) {
-		sigsys_block(CONTEXT_MASK(uc) & SIGSYS_BIT);
-		CONTEXT_MASK(uc) &= ~SIGSYS_BIT;
+		own_signal_block(CONTEXT_MASK(uc) & OWN_SIGNAL_BIT);
+		CONTEXT_MASK(uc) &= ~OWN_SIGNAL_BIT;
 	}
 	c->ip = (unsigned long)gate_sigreturn;
 	return 0;
@@ -275,8 +275,8 @@ static long op_sigpending(struct call *c)
 	uint64_t *set = (uint64_t *)c->arg[0];
 	long r = SYS2(rt_sigpending, set, c->arg[1]);
 
-	if (r >= 0 && engine.sigsys_pending && c->arg[1] == 8)
-		*set |= SIGSYS_BIT;
+	if (r >= 0 && engine.own_signal_pending && c->arg[1] == 8)
+		*set |= OWN_SIGNAL_BIT;
 	return r;
 }
 
@@ -289,7 +289,7 @@ static long op_sigsuspend(struct call *c)
 		return -EINVAL;
 	if (!guest_readable(set, 8))
 		return -EFAULT;
-	copy = *set & ~SIGSYS_BIT;
+	copy = *set & ~OWN_SIGNAL_BIT;
 	return SYS2(rt_sigsuspend, &copy, 8);
 }
 
@@ -301,7 +301,7 @@ static long op_wait_mask(struct call *c, unsigned arg)
 	if (c->arg[arg]) {
 		if (!guest_readable((void *)c->arg[arg], 8))
 			return -EFAULT;
-		copy = *(uint64_t *)c->arg[arg] & ~SIGSYS_BIT;
+		copy = *(uint64_t *)c->arg[arg] & ~OWN_SIGNAL_BIT;
 		c->arg[arg] = (unsigned long)&copy;
 	}
 	return arch_syscall6(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2], (long)c->arg[3], (long)c->arg[4],
@@ -324,7 +324,7 @@ static long op_wait_mask_pair(struct call *c)
 		if (pair.set) {
 			if (!guest_readable(pair.set, 8))
 				return -EFAULT;
-			copy = *pair.set & ~SIGSYS_BIT;
+			copy = *pair.set & ~OWN_SIGNAL_BIT;
 			pair.set = &copy;
 		}
 		c->arg[5] = (unsigned long)&pair;
