@@ -98,6 +98,8 @@ struct resume_state {
 	const char *creds;
 };
 
+typedef long answer_fn(struct call *c);
+
 /* What a front end tells the code that all share. */
 struct front_end {
 	const char *name;      /* argv[0] of every program of a guest */
@@ -112,9 +114,12 @@ struct front_end {
 	void (*probe)(void);
 	/* The signal that intercepted calls raise, 0 = none: calls/signal.c then answers the rows of SYSCALL_SIGNAL. */
 	int own_signal;
-	/* Whether the own signal was raised by a call of the guest, which it fetches; c->context is set. */
-	bool (*fetch)(const struct siginfo *info, struct call *c);
-	long (*answer)(struct call *c); /* answers a call that was fetched: dispatch(), or what comes before it */
+	/* Whether the own signal was raised by a call of the guest, which it fetches, with who answers it; c->context is
+	 * set. */
+	bool (*fetch)(const struct siginfo *info, struct call *c, answer_fn **ret_answer);
+	/* Called for each executable piece of the programs that the loader maps; NULL = it need not be looked at.
+	 * Returns 0 or -errno. */
+	int (*code_mapped)(unsigned long start, size_t size, int prot, int fd, uint64_t offset);
 };
 
 extern const struct front_end front_end;
@@ -279,6 +284,8 @@ long op_ptrace(struct call *c);
 /* program.c: execve, from a guest's call and from the launcher */
 long op_execve(struct call *c, const struct syscall_row *row);
 long op_vfork(struct call *c, bool wait);
+/* Has the call made at a gate: for any clone whose child may not come back through the engine's stack frames. */
+long call_at_gate(struct call *c);
 long program_start(const char *path, char **argv, char **envp);
 void program_before_vfork(void);
 int resume_decode(const char *text, struct resume_state *ret_state);

@@ -328,21 +328,37 @@ long program_start(const char *path, char **argv, char **envp)
 	return run(AT_FDCWD, path, 0, argv, envp, false);
 }
 
-/* Where each gate goes back to, and how many there are. */
-long op_vfork(struct call *c, bool wait)
+/* A gate that goes back to where the call does, or 0. */
+static unsigned long gate_for(const struct call *c, const char *gates)
 {
-	char *gates = wait ? gates_vfork : gates_clone;
-
 	for (unsigned i = 0; i < GATES; i++) {
 		unsigned long none = 0;
 
 		if (__atomic_compare_exchange_n(&gate_return[i], &none, c->ip, false, __ATOMIC_ACQ_REL,
 						__ATOMIC_ACQUIRE) ||
-		    none == c->ip) {
-			process_before_vfork();
-			c->ip = (unsigned long)gates + i * GATE_SIZE;
-			return c->nr; /* the gate makes the guest's own call */
-		}
+		    none == c->ip)
+			return (unsigned long)gates + i * GATE_SIZE;
 	}
-	return -EAGAIN;
+	return 0;
+}
+
+long call_at_gate(struct call *c)
+{
+	unsigned long gate = gate_for(c, gates_clone);
+
+	if (!gate)
+		return -EAGAIN;
+	c->ip = gate;
+	return c->nr; /* the gate makes the guest's own call */
+}
+
+long op_vfork(struct call *c, bool wait)
+{
+	unsigned long gate = gate_for(c, wait ? gates_vfork : gates_clone);
+
+	if (!gate)
+		return -EAGAIN;
+	process_before_vfork();
+	c->ip = gate;
+	return c->nr;
 }

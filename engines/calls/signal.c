@@ -104,15 +104,16 @@ static void on_signal(int signo, siginfo_t *info, void *context)
 	struct ucontext *uc = context;
 	unsigned long ip;
 	struct call c;
+	answer_fn *answer;
 	long result;
 
 	c.context = uc;
-	if (!front_end.fetch(info, &c)) {
+	if (!front_end.fetch(info, &c, &answer)) {
 		guest_signal(signo, info, uc);
 		return;
 	}
 	ip = c.ip;
-	result = front_end.answer(&c);
+	result = answer(&c);
 	context_set_ip(uc, c.ip);
 	/* A call that sent the guest elsewhere (a gate) leaves its registers alone. */
 	if (c.ip == ip) {

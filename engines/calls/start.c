@@ -345,6 +345,7 @@ static _Noreturn void resume(char **envp)
 		.gid = p->creds.rgid,
 		.egid = p->creds.egid,
 		.sigstack_extra = SIGSTACK_EXTRA,
+		.code_mapped = front_end.code_mapped,
 	};
 	r = loader_load(&request, &image);
 	if (r < 0)

@@ -239,8 +239,18 @@ static int elf_map_segment(struct elf *e, const Elf64_Phdr *ph, unsigned long *m
 	return 0;
 }
 
+static int elf_tell_code(const struct elf *e, const Elf64_Phdr *ph, const struct loader_request *req)
+{
+	const unsigned long vaddr = e->bias + ph->p_vaddr, start = page_down(e, vaddr);
+
+	if (!req->code_mapped || !(ph->p_flags & PF_X) || !ph->p_filesz)
+		return 0;
+	return req->code_mapped(start, vaddr + ph->p_filesz - start, to_prot(ph->p_flags), e->fd,
+				ph->p_offset - (vaddr - start));
+}
+
 /* Maps the ELF file behind `fd`. */
-static int elf_load(struct elf *e, int fd, unsigned long page)
+static int elf_load(struct elf *e, int fd, unsigned long page, const struct loader_request *req)
 {
 	unsigned long align, mapped = 0;
 	bool writable = false;
@@ -257,6 +267,8 @@ static int elf_load(struct elf *e, int fd, unsigned long page)
 		if (!ph || ph->p_type != PT_LOAD || !ph->p_memsz)
 			continue;
 		r = elf_map_segment(e, ph, &mapped, &writable);
+		if (r == 0)
+			r = elf_tell_code(e, ph, req);
 		if (r == 0)
 			elf_note_ranges(e, ph);
 	}
@@ -474,7 +486,7 @@ int loader_load(const struct loader_request *req, struct loader_image *ret_image
 
 	stack_find(&st, req->argv);
 	page = stack_aux(&st, AT_PAGESZ, 4096);
-	r = elf_load(&exe, req->exe_fd, page);
+	r = elf_load(&exe, req->exe_fd, page, req);
 	if (r < 0)
 		return r;
 	ret_image->exe_start = exe.start;
@@ -482,7 +494,7 @@ int loader_load(const struct loader_request *req, struct loader_image *ret_image
 	ret_image->entry = exe.bias + exe.eh.e_entry;
 	ret_image->interp_base = 0;
 	if (req->interp_fd >= 0) {
-		r = elf_load(&interp, req->interp_fd, page);
+		r = elf_load(&interp, req->interp_fd, page, req);
 		if (r < 0)
 			return r;
 		ret_image->entry = interp.bias + interp.eh.e_entry;

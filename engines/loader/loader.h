@@ -26,6 +26,9 @@ struct loader_request {
 	bool has_ids;	       /* AT_UID and the like become the following */
 	uint32_t uid, euid, gid, egid;
 	unsigned long sigstack_extra; /* added to AT_MINSIGSTKSZ: what the engine's signal handler needs */
+	/* Called for each executable segment once it is mapped: where what the file holds of it lies, how it is
+	 * protected, and where in the file that begins. NULL = not wanted. Returns 0, or -errno to give up. */
+	int (*code_mapped)(unsigned long start, size_t size, int prot, int fd, uint64_t offset);
 	bool debug;		      /* say on standard error what was mapped where */
 };
 

@@ -18,11 +18,12 @@ static void intercept(void)
 		    "this node does not let users install seccomp filters: try another --engine");
 }
 
-static bool fetch(const struct siginfo *info, struct call *c)
+static bool fetch(const struct siginfo *info, struct call *c, answer_fn **ret_answer)
 {
 	if (info->si_code != SYS_SECCOMP)
 		return false;
 	context_get(c->context, &c->nr, c->arg, &c->ip, &c->sp);
+	*ret_answer = dispatch;
 	return true;
 }
 
@@ -40,5 +41,4 @@ const struct front_end front_end = {
 	.probe = probe,
 	.own_signal = SIGSYS,
 	.fetch = fetch,
-	.answer = dispatch,
 };
