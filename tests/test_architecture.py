@@ -127,7 +127,7 @@ MAY_USE = {
     "trap": {"calls", "launch", "loader", "core"},
     "userns": {"launch", "loader", "core"},
     "ptrace": {"calls", "launch", "loader", "core"},
-    "preload": {"calls", "loader", "core"},
+    "preload": {"calls", "launch", "loader", "core"},
 }
 FREESTANDING = re.compile(
     r"(stddef|stdint|stdbool|stdarg)\.h|linux/.+\.h|asm/.+\.h|asm-generic/.+\.h"

@@ -13,7 +13,7 @@ import pytest
 
 TREE = Path(__file__).resolve().parent.parent
 MACHINE = os.uname().machine
-PROGRAMS = ["udockpy-ptrace", "udockpy-trap", "udockpy-userns"]
+PROGRAMS = ["udockpy-preload", "udockpy-ptrace", "udockpy-trap", "udockpy-userns"]
 HELPERS = [*PROGRAMS, "libudockpy-core.so"]
 PACKAGES = {
     "make": "make",

@@ -16,7 +16,13 @@ from pathlib import Path
 import pytest
 
 TREE = Path(__file__).resolve().parent.parent
-HELPERS = ["libudockpy-core.so", "udockpy-ptrace", "udockpy-trap", "udockpy-userns"]
+HELPERS = [
+    "libudockpy-core.so",
+    "udockpy-preload",
+    "udockpy-ptrace",
+    "udockpy-trap",
+    "udockpy-userns",
+]
 PYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13"]
 
 for tool, package in {"make": "make", "cc": "gcc"}.items():

@@ -72,7 +72,7 @@ static void probe(void)
 	}
 	if (r >= 0)
 		((void (*)(void))at)();
-	probe_answer(r < 0 ? "mprotect" : NULL, r);
+	probe_end("mprotect", r);
 }
 
 const struct front_end front_end = {

@@ -15,6 +15,7 @@ KNOWN: dict[str, dict[str, str]] = {
     "userns": {},
     "trap": {},
     "ptrace": {},
+    "preload": {},
 }
 
 

@@ -4,7 +4,7 @@ what to execute.
 
 from __future__ import annotations
 
-from udockpy.engines import ptrace, trap, userns
+from udockpy.engines import preload, ptrace, trap, userns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,4 +15,5 @@ ENGINES: dict[str, Engine] = {
     "userns": userns.Userns(),
     "trap": trap.Trap(),
     "ptrace": ptrace.Ptrace(),
+    "preload": preload.Preload(),
 }

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from udockpy import native
-from udockpy.engines import words
-from udockpy.engines.interface import YES, Launch, Support, support_of
+from udockpy.engines import translation
+from udockpy.engines.interface import Launch, Support, support_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,31 +25,7 @@ class Trap:
         )
 
     def fits(self, plan: Plan, program: Program, host: Host) -> Support:
-        if program.machine and program.machine != host.machine:
-            reason = f"{program.path} is a program for {program.machine}, not for {host.machine}"
-            return Support(
-                works=False, reason=reason, remedy=f"use a guest made for {host.machine}"
-            )
-        if plan.namespaces:
-            reason = f"it cannot give a guest its own {' and '.join(plan.namespaces)} namespace"
-            return Support(
-                works=False, reason=reason, remedy="leave out --pid, --ipc, --net and --hostname"
-            )
-        if plan.map_subuids:
-            return Support(
-                works=False, reason="it cannot map subordinate ids", remedy="set map_subuids = no"
-            )
-        return YES
+        return translation.fits(plan, program, host)
 
     def launch(self, plan: Plan) -> Launch:
-        return Launch(
-            argv=(
-                native.helper(self.helper),
-                *words.view(plan),
-                *words.cache(plan),
-                *words.identity(plan),
-                *words.pretence(plan),
-                *words.command(plan),
-            ),
-            environ=plan.environment,
-        )
+        return translation.launch(self.helper, plan)
