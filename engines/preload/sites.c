@@ -20,7 +20,7 @@
 #define WINDOW_LAST 4096
 #define WINDOW_LEAST 16
 #define WITNESSES 6 /* instructions after a candidate that are looked at */
-#define PREPARED 16 /* instructions before it that are */
+#define PREPARED 32 /* instructions before it that are */
 #define INDIRECT_REACH 512 /* how far before a site a jump through a table is looked for */
 
 struct code {
@@ -142,7 +142,7 @@ static bool uses_rax(const uint8_t *p, unsigned len)
 		len--;
 	}
 	return (len == 5 && p[0] == 0x3d) || (len == 3 && p[0] == 0x83 && p[1] == 0xf8) ||
-	       (len == 2 && p[0] == 0x85 && p[1] == 0xc0);
+	       (len == 2 && p[0] == 0x85 && p[1] == 0xc0) || (len == 2 && p[0] == 0x89 && (p[1] & 0xf8) == 0xc0);
 }
 
 /* Whether a stream of `window` bytes leads to the candidate (1: and sets rax shortly before, 0: and does not), or none
@@ -174,7 +174,7 @@ static bool is_prepared(const struct code *c, size_t candidate)
 {
 	int r = -1;
 
-	for (size_t window = 2 * WINDOW_FIRST; window >= WINDOW_LEAST && r < 0; window /= 2)
+	for (size_t window = 4 * WINDOW_FIRST; window >= WINDOW_LEAST && r < 0; window /= 2)
 		r = prepares(c, candidate, window);
 	return r > 0;
 }
