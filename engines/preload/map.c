@@ -55,8 +55,14 @@ int map_code(unsigned long start, size_t size, int prot, int fd, uint64_t offset
 	key = sitecache_key(&st, offset, code.size);
 	sites = sitecache_find(&key, &n);
 	r = sites ? rewrite(&code, sites, n) : -ESTALE;
-	if (r == -ESTALE)
-		r = find_and_rewrite(&code, sites ? NULL : &key);
+	if (r == -ESTALE && sites) {
+		/* The file changed and its times did not tell. */
+		r = sys_mmap((void *)start, size, prot | PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, (int64_t)offset);
+		if (!sys_is_err(r))
+			r = find_and_rewrite(&code, NULL);
+	} else if (r == -ESTALE) {
+		r = find_and_rewrite(&code, &key);
+	}
 	if (r == 0 && !(prot & PROT_READ))
 		r = SYS3(mprotect, start, size, prot);
 	return (int)r;

@@ -29,7 +29,7 @@ struct code {
 /* rewrite.c */
 void rewrite_init(void);
 /* Rewrites the sites whose calls must be intercepted. Returns 0 or -errno; -ESTALE when a site is not where it is said to
- * be, with nothing changed. No thread may be in the code. */
+ * be: the code must then be mapped again. No thread may be in the code. */
 int rewrite(const struct code *code, const struct site *sites, size_t n);
 /* The range is mapped anew or not at all any more: what was made for code in it is given back. */
 void rewrite_forget(unsigned long start, size_t size);

@@ -178,10 +178,11 @@ static bool is_there(const struct code *code, const struct site *s)
 				       : p[0] == 0x0f && p[1] == 0x05;
 }
 
-/* Changes the memory, which is writable. */
-static void rewrite_all(const struct code *code, const struct site *sites, size_t n, struct island *island)
+/* Changes the memory, which is writable. Returns 0 or -ESTALE. */
+static int rewrite_all(const struct code *code, const struct site *sites, size_t n, struct island *island)
 {
 	uint8_t *slot = island ? island->code : NULL;
+	unsigned long page = 0;
 
 	if (island) {
 		island->entry = (unsigned long)rewritten_entry;
@@ -194,11 +195,19 @@ static void rewrite_all(const struct code *code, const struct site *sites, size_
 
 		if (!wants_rewriting(s))
 			continue;
+		/* Its own copy of a page is made by one fault when it is written first, by two when it is read first. */
+		if ((unsigned long)syscall / PAGE != page && s->offset < code->size) {
+			page = (unsigned long)syscall / PAGE;
+			(void)__atomic_fetch_or(syscall, 0, __ATOMIC_RELAXED);
+		}
+		if (!is_there(code, s))
+			return -ESTALE;
 		if (jump)
 			slot = make_jump(island, slot, syscall, s);
 		if (!jump || s->kind != SITE_CHECKED)
 			*syscall = MARK;
 	}
+	return 0;
 }
 
 int rewrite(const struct code *code, const struct site *sites, size_t n)
@@ -210,13 +219,13 @@ int rewrite(const struct code *code, const struct site *sites, size_t n)
 	long r;
 
 	for (size_t i = 0; i < n; i++) {
-		if (!is_there(code, &sites[i]))
-			return -ESTALE;
 		if (!wants_rewriting(&sites[i]))
 			continue;
 		if (!last)
 			first = code->start + sites[i].offset - sites[i].head;
 		last = code->start + sites[i].offset + 2;
+		if (last > code->start + code->size)
+			return -ESTALE;
 	}
 	if (!last)
 		return 0;
@@ -228,10 +237,10 @@ int rewrite(const struct code *code, const struct site *sites, size_t n)
 	first &= ~(PAGE - 1);
 	last = (last + PAGE - 1) & ~(PAGE - 1);
 	r = SYS3(mprotect, first, last - first, PROT_READ | PROT_WRITE);
-	if (r >= 0) {
-		rewrite_all(code, sites, n, island);
+	if (r >= 0)
+		r = rewrite_all(code, sites, n, island);
+	if (r >= 0)
 		r = SYS3(mprotect, first, last - first, code->prot);
-	}
 	if (r >= 0 && island)
 		r = SYS3(mprotect, island, room, PROT_READ | PROT_EXEC);
 	if (island) {
