@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -10,6 +11,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+
+from udockpy import __version__
 
 TREE = Path(__file__).resolve().parent.parent
 MACHINE = os.uname().machine
@@ -73,8 +76,15 @@ def helper(request: pytest.FixtureRequest, libexec: Path) -> Path:
 
 
 def test_exactly_the_helpers_are_installed(libexec: Path) -> None:
-    assert sorted(path.name for path in libexec.iterdir()) == sorted(HELPERS)
-    assert all(path.stat().st_mode & 0o777 == 0o755 for path in libexec.iterdir())
+    assert sorted(path.name for path in libexec.iterdir()) == sorted([*HELPERS, "BUILD"])
+    assert all((libexec / name).stat().st_mode & 0o777 == 0o755 for name in HELPERS)
+
+
+def test_the_list_of_a_build_is_right(libexec: Path) -> None:
+    first, *lines = (libexec / "BUILD").read_text().splitlines()
+    assert first == f"{__version__} {os.uname().machine}"
+    digests = {name: hashlib.sha256((libexec / name).read_bytes()).hexdigest() for name in HELPERS}
+    assert sorted(lines) == sorted(f"{digest}  {name}" for name, digest in digests.items())
 
 
 def test_a_second_build_has_nothing_to_do(builddir: Path, libexec: Path) -> None:

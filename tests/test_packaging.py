@@ -95,7 +95,7 @@ def udockpy_works(python: Path) -> None:
     assert version[1] in run(python.parent / "udockpy", "--version", cwd=Path("/"))
     assert version[1] in run(python, "-m", "udockpy", "--version", cwd=Path("/"))
     libexec = package_of(python) / "libexec"
-    assert sorted(path.name for path in libexec.iterdir()) == HELPERS
+    assert sorted(path.name for path in libexec.iterdir()) == sorted(["BUILD", *HELPERS])
     for program in ("udockpy-ptrace", "udockpy-trap", "udockpy-userns"):
         helper_answers(libexec / program)
 
@@ -137,7 +137,7 @@ def test_wheel_holds_the_helpers_as_executables(wheel: Path) -> None:
             for info in archive.infolist()
             if info.filename.startswith("udockpy/libexec/")
         }
-    assert found == dict.fromkeys(HELPERS, 0o755)
+    assert found == {**dict.fromkeys(HELPERS, 0o755), "BUILD": 0o644}
 
 
 def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
@@ -145,7 +145,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     modules = {str(path.relative_to(TREE)) for path in (TREE / "udockpy").rglob("*.py")}
     assert modules <= names
-    extra = names - modules - {f"udockpy/libexec/{name}" for name in HELPERS}
+    extra = names - modules - {f"udockpy/libexec/{name}" for name in [*HELPERS, "BUILD"]}
     assert extra <= {"udockpy/py.typed"}
 
 

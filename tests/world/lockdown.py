@@ -5,7 +5,8 @@
 
 The refusals are seccomp filters, so any user can set them and nothing can take them off; an
 ordinary user pays with ``no_new_privs``, root (with ``--user NAME``) does not. They know x86_64,
-its i386 mode, and aarch64.
+its i386 mode, and aarch64. What needs root (mounts, the limit) an ordinary user gets in a user
+namespace that maps only himself.
 
 =====================  =======================================================================
 ``--no-userns[=E]``    unshare, clone and setns of namespaces fail with E (EPERM; ENOSPC as
@@ -18,11 +19,11 @@ its i386 mode, and aarch64.
 ``--no-memfd``         memfd_create does not exist
 ``--no-openat2``       openat2 does not exist, as before Linux 5.6
 ``--max-syscall N``    no system call above number N: 334 is Linux 4.18, 435 is 5.4
-``--userns-limit``     (root) the kernel's own refusal: below a user namespace whose
+``--userns-limit``     the kernel's own refusal: below a user namespace whose
                        max_user_namespaces is 0
-``--noexec DIR``       (root) DIR is mounted noexec, in a private namespace; may be repeated
-``--read-only DIR``    (root) the same, read-only
-``--small-tmpfs DIR``  (root) a tmpfs of 64 KiB over DIR, to fill up
+``--noexec DIR``       DIR is mounted noexec, in a private namespace; may be repeated
+``--read-only DIR``    the same, read-only
+``--small-tmpfs DIR``  a tmpfs of 64 KiB over DIR, to fill up
 ``--user NAME``        (root) become this user at last
 =====================  =======================================================================
 """
@@ -65,6 +66,10 @@ CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEW_ANY = 0x7E020000  # every CLONE_NEW* flag of clone(2)
 CLONE_NEWTIME = 0x00000080  # only unshare(2) has it
+
+# (flag of statvfs, flag of mount): the same but for relatime
+ST_RELATIME, MS_RELATIME = 4096, 1 << 21
+KEPT_FLAGS = (*((1 << n, 1 << n) for n in (0, 1, 2, 3, 10, 11)), (ST_RELATIME, MS_RELATIME))
 
 MS_RDONLY, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 8, 32, 4096, 16384, 1 << 18
 
@@ -244,6 +249,10 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
 
 def remount(directory: str, flags: int) -> None:
     mount(directory, directory, None, MS_BIND)
+    # Below a user namespace flags that are there cannot be taken off.
+    there = os.statvfs(directory).f_flag
+    for has, keeps in KEPT_FLAGS:
+        flags |= keeps if there & has else 0
     mount("none", directory, None, MS_BIND | MS_REMOUNT | flags)
 
 
@@ -258,6 +267,24 @@ def change_mounts(options: argparse.Namespace) -> None:
         remount(directory, MS_NOEXEC)
     for directory in options.read_only:
         remount(directory, MS_RDONLY)
+
+
+def enter_own_namespace() -> None:
+    """A user namespace that maps the user to himself; exec takes its rights away again."""
+    uid, gid = os.getuid(), os.getgid()
+    check("unshare", LIBC.unshare(CLONE_NEWUSER))
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{uid} {uid} 1"),
+        ("gid_map", f"{gid} {gid} 1"),
+    ):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+
+
+def set_limit() -> None:
+    with open("/proc/sys/user/max_user_namespaces", "w") as file:
+        file.write("0")
 
 
 def forbid_namespaces_below() -> None:
@@ -278,8 +305,7 @@ def forbid_namespaces_below() -> None:
     os.waitpid(child, 0)
     for descriptor in (*ready, *done):
         os.close(descriptor)
-    with open("/proc/sys/user/max_user_namespaces", "w") as file:
-        file.write("0")
+    set_limit()
 
 
 def become(user: pwd.struct_passwd) -> None:
@@ -317,12 +343,17 @@ def main() -> NoReturn:
     options = parse()
     is_root = os.geteuid() == 0
     mounts = options.noexec or options.read_only or options.small_tmpfs
-    if (mounts or options.userns_limit or options.user) and not is_root:
-        die("--userns-limit, --user and mount options need root")
+    if options.user and not is_root:
+        die("--user needs root")
+    if (mounts or options.userns_limit) and not is_root:
+        enter_own_namespace()
     if mounts:
         change_mounts(options)
     if options.userns_limit:
-        forbid_namespaces_below()
+        if is_root:
+            forbid_namespaces_below()
+        else:
+            set_limit()
     user = pwd.getpwnam(options.user) if options.user else None
     if user:
         os.initgroups(user.pw_name, user.pw_gid)

@@ -12,6 +12,7 @@ from udockpy.errors import UsageError
 VERBS = {
     "bootstrap": "udockpy.cli.bootstrap:bootstrap",
     "create": "udockpy.cli.create:create",
+    "doctor": "udockpy.cli.doctor:doctor",
     "exec": "udockpy.cli.run:exec_",
     "export": "udockpy.cli.export:export",
     "images": "udockpy.cli.images:images",

@@ -33,10 +33,10 @@ LIMITS = (b"NoNewPrivs:", b"Seccomp:", b"Seccomp_filters:", b"CapBnd:")
 PATIENCE = 60
 
 
-def gather(home: Home, *, fresh: bool = False) -> Host:
-    """The facts about this node; `fresh` ones have all been tried now."""
+def gather(home: Home | None, *, fresh: bool = False) -> Host:
+    """The facts about this node; `fresh` ones have all been tried now. `home` remembers them."""
     system = os.uname()
-    surroundings = _surroundings(system.release)
+    surroundings = _surroundings(system.release) if home else None
     return Host(
         machine=system.machine,
         probes={
@@ -47,12 +47,12 @@ def gather(home: Home, *, fresh: bool = False) -> Host:
     )
 
 
-def _probe(home: Home, helper: str, surroundings: bytes | None, *, fresh: bool) -> Probe:
+def _probe(home: Home | None, helper: str, surroundings: bytes | None, *, fresh: bool) -> Probe:
     try:
         path = native.helper(helper)
     except HelperError as e:
         return Probe(works=False, step="helper", reason=str(e), missing=True)
-    if surroundings is None:
+    if home is None or surroundings is None:
         return _try(path)
     # The user and his node are in the name of the folder, the helper's build in the content.
     file = os.path.join(home.run, f"{helper}.probe")
@@ -65,8 +65,12 @@ def _probe(home: Home, helper: str, surroundings: bytes | None, *, fresh: bool) 
 
 
 def _remember(file: str, key: bytes, probe: Probe) -> None:
-    """One line, then the key: a yes is empty, a no says when it was found, and what."""
-    answer = "" if probe.works else f"{_now()}\t{probe.step}\t{probe.error}\t{probe.reason}"
+    """One line, then the key: what was found, and for a no also when."""
+    answer = "\t".join(
+        ("yes", *probe.lacks)
+        if probe.works
+        else ("no", str(_now()), probe.step, probe.error, probe.reason)
+    )
     # A memory that cannot be written costs time, and is somebody else's to complain about.
     with contextlib.suppress(OSError, StateError):
         homes.make(os.path.dirname(file))
@@ -77,9 +81,10 @@ def _recall(file: str, key: bytes) -> Probe | None:
     answer, _, found_key = _content(file).partition(b"\n")
     if found_key != key:
         return None
-    if not answer:
-        return Probe(works=True)
-    when, step, error, reason = answer.decode().split("\t")
+    word, *rest = answer.decode().split("\t")
+    if word == "yes":
+        return Probe(works=True, lacks=tuple(rest))
+    when, step, error, reason = rest
     if not 0 <= _now() - int(when) < PATIENCE:
         return None
     return Probe(works=False, step=step, error=error, reason=reason)
@@ -105,7 +110,8 @@ def _try(path: str) -> Probe:
     try:
         answer = json.loads(output)
         if answer["works"]:
-            return Probe(works=True)
+            lacks = tuple(name for name, value in answer.items() if value is False)
+            return Probe(works=True, lacks=lacks)
         step, error = str(answer["step"]), str(answer["errno"])
         return Probe(works=False, step=step, error=error, reason=_reason(error))
     except (ValueError, KeyError, TypeError):

@@ -18,6 +18,7 @@ class Probe(NamedTuple):
     error: str = ""  # with which errno (EPERM), "" where it was none
     reason: str = ""  # why, in words
     missing: bool = False  # there is no helper that could try
+    lacks: tuple[str, ...] = ()  # what is not needed, was tried too, and did not work
 
 
 class Host(NamedTuple):
@@ -48,6 +49,7 @@ class Engine(Protocol):
     """A way to run a guest. All questions are pure."""
 
     helper: str  # the program in libexec that runs it; HELPER --probe tries all that it needs
+    gives: str  # what is lost where it does not work
 
     def probe(self, host: Host) -> Support:
         """Whether this node allows the engine at all."""

@@ -14,6 +14,7 @@ class Ptrace(Trap):
     """What `trap` does, with another way to catch the calls: the same code answers them."""
 
     helper = "udockpy-ptrace"
+    gives = "translation and pretended root where seccomp filters are forbidden too"
 
     def probe(self, host: Host) -> Support:
         return support_of(

@@ -16,12 +16,13 @@ class Trap:
     """A translated view and a pretended identity, without any privilege of the kernel's."""
 
     helper = "udockpy-trap"
+    gives = "translation at native speed, and pretended root under userns"
 
     def probe(self, host: Host) -> Support:
         return support_of(
             host.probes["trap"],
             "unprivileged seccomp filters",
-            "use a node whose kernel has CONFIG_SECCOMP_FILTER",
+            "ask the administrator to allow them (udockpy doctor says who forbids them)",
         )
 
     def fits(self, plan: Plan, program: Program, host: Host) -> Support:

@@ -22,12 +22,16 @@ class Userns:
     """Mount and user namespaces."""
 
     helper = "udockpy-userns"
+    gives = (
+        "the kernel's own view, i386 guests, foreign guests by qemu-user,"
+        " --pid, --ipc, --net and --hostname"
+    )
 
     def probe(self, host: Host) -> Support:
         return support_of(
             host.probes["userns"],
             "user namespaces",
-            "ask the administrator to allow user namespaces",
+            "ask the administrator to allow them (udockpy doctor says who forbids them)",
         )
 
     def fits(self, plan: Plan, program: Program, host: Host) -> Support:

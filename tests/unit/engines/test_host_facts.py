@@ -44,13 +44,13 @@ def test_answers_are_remembered_but_a_no_not_for_long(
 ) -> None:
     now = [1000]
     monkeypatch.setattr(host, "_now", lambda: now[0])
-    helper(libexec, "udockpy-userns", """echo '{"works": true}'""")
+    helper(libexec, "udockpy-userns", """echo '{"works": true, "proc": true, "subuids": false}'""")
     no = '{"works": false, "step": "filter", "errno": "EINVAL"}'
     helper(libexec, "udockpy-trap", f"echo '{no}'")
     refusal = Probe(works=False, step="filter", error="EINVAL", reason="Invalid argument")
     for now[0], tried in ((1000, 1), (1059, 1), (1060, 2), (1100, 2), (10, 3)):
         found = gather(tmp_path)
-        assert found.probes["userns"] == Probe(works=True)
+        assert found.probes["userns"] == Probe(works=True, lacks=("subuids",))
         assert found.probes["trap"] == refusal
         assert calls(libexec, "udockpy-userns") == 1
         assert calls(libexec, "udockpy-trap") == tried
