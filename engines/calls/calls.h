@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "access.h"
 #include "creds.h"
 #include "dircache.h"
 #include "exec.h"
@@ -191,7 +192,24 @@ int filter_install(uint32_t action);
 /* Counts an answered call, and makes its site come to patched_entry by itself when it is a hot one. */
 void patch_site(const struct call *c);
 
+/* access.c: what the process may do as whom it pretends to be; 0 or -errno each */
+bool access_restricted(const struct process *p, enum access_as as); /* whether there is anything to ask */
+/* Has a resolution ask for search permission. */
+void access_prepare(const struct process *p, enum access_as as, struct here *here);
+/* `want` (enum access_want) of an object; `flags` as for statx(2). */
+int access_file(const struct process *p, enum access_as as, int fd, const char *name, int flags, unsigned want);
+/* To make a name, or to remove it. */
+int access_name(const struct process *p, const struct where *w, bool create);
+/* What rename(2) asks beside removing both names. */
+int access_rename(const struct process *p, const struct where *from, const struct where *to);
+int access_open(const struct process *p, const struct where *w, unsigned long flags);
+/* To set times, to `now` or any. */
+int access_times(const struct process *p, const struct where *w, int flags, bool now);
+/* To give a file another link: as with /proc/sys/fs/protected_hardlinks. */
+int access_link(const struct process *p, const struct where *w, int flags);
+
 /* path.c */
+#define WANT_AS_REAL (1u << 16) /* beside enum want: search with the real ids */
 /* Resolves argument `which` of the call. Returns 0 or -errno. `s` keeps the name. */
 int path_resolve(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
 		 unsigned want, struct where *ret_where);
@@ -238,6 +256,8 @@ long op_statx(struct call *c, const struct syscall_row *row);
 
 /* owner.c */
 bool owner_record(int dirfd, const char *name, int flags, struct fakedb_key *ret_key, struct fakedb_record *ret_record);
+/* The directory that (dirfd, name) is in, as owner_record(), which it returns whether it is there. */
+bool owner_parent(int dirfd, const char *name, struct fakedb_key *ret_key, struct fakedb_record *ret_record);
 #define GID_UNCHANGED (~0u)
 uint32_t owner_parent_gid(int dirfd, const char *name);
 void owner_created(const struct process *p, int dirfd, const char *name, int flags, uint32_t mode, uint32_t real_mode,

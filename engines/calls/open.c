@@ -110,7 +110,10 @@ static long open_resolved(const struct process *p, struct scratch *s, const stru
 			  uint32_t mode)
 {
 	bool creates = !(flags & O_PATH) && (flags & (O_CREAT | __O_TMPFILE));
-	long r;
+	long r = access_open(p, w, flags);
+
+	if (r < 0)
+		return r;
 
 	if (w->fd == AT_FDCWD && str_has_prefix(w->name, "/proc/", 6) && !(flags & O_PATH) &&
 	    (flags & O_ACCMODE) == O_RDONLY) {
@@ -251,6 +254,8 @@ long op_openat2(struct call *c)
 	if (r >= 0 && ((w.through_magic && (how.resolve & RESOLVE_NO_MAGICLINKS)) ||
 		       (w.through_link && (how.resolve & RESOLVE_NO_SYMLINKS))))
 		r = -ELOOP;
+	if (r >= 0)
+		r = access_open(p, &w, how.flags);
 	if (r >= 0)
 		r = SYS4(openat2, w.fd, w.name, &how, sizeof(how));
 	scratch_put(s);

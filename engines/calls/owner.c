@@ -69,13 +69,9 @@ void owner_created(const struct process *p, int dirfd, const char *name, int fla
 		(void)fakedb_update(&engine.db, &key, &record);
 }
 
-/* The group that a set-group-id directory gives to what is made in it, or GID_UNCHANGED. `name` is that of the new
- * file. */
-uint32_t owner_parent_gid(int dirfd, const char *name)
+bool owner_parent(int dirfd, const char *name, struct fakedb_key *ret_key, struct fakedb_record *ret_record)
 {
 	const char *last = name + strlen(name);
-	struct fakedb_record record;
-	struct fakedb_key key;
 	char parent[512];
 	size_t n;
 
@@ -85,14 +81,23 @@ uint32_t owner_parent_gid(int dirfd, const char *name)
 		last--;
 	n = (size_t)(last - name);
 	if (n + 2 > sizeof(parent))
-		return GID_UNCHANGED;
+		return false;
 	memcpy(parent, name, n);
 	if (!n)
 		parent[n++] = '.';
 	parent[n] = '\0';
-	if (!owner_record(dirfd, parent, 0, &key, &record) || !(record.mode & 02000))
-		return GID_UNCHANGED;
-	return record.gid;
+	(void)owner_record(dirfd, parent, 0, ret_key, ret_record);
+	return ret_record->mode;
+}
+
+/* The group that a set-group-id directory gives to what is made in it, or GID_UNCHANGED. `name` is that of the new
+ * file. */
+uint32_t owner_parent_gid(int dirfd, const char *name)
+{
+	struct fakedb_record record;
+	struct fakedb_key key;
+
+	return owner_parent(dirfd, name, &key, &record) && (record.mode & 02000) ? record.gid : GID_UNCHANGED;
 }
 
 long op_mkdir(struct call *c, const struct syscall_row *row)

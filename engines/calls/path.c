@@ -17,6 +17,9 @@ int path_resolve_at(const struct process *p, struct scratch *s, int dirfd, const
 	while (path[0] == '.' && path[1] == '/' && path[2] && path[2] != '/' && !(path[2] == '.' && path[3] != '.'))
 		path += 2;
 	here = process_here(p, path[0] != '/');
+	if (want & WANT_AS_REAL)
+		access_prepare(p, ACCESS_AS_REAL, &here);
+	want &= ~WANT_AS_REAL;
 	r = view_resolve(p->view, &here, s, dirfd, path, want, ret_where);
 	if (r < 0 || !ret_where->unverified)
 		return r;
@@ -182,10 +185,26 @@ int path_resolve_pinned(const struct process *p, struct scratch *s, const struct
 		if (r < 0)
 			return r;
 		r = path_pin(s, ret_where, ret_pin);
+		if (r >= 0 && arg->rule == RULE_PARENT)
+			return access_name(p, ret_where, want & WANT_CREATE);
 		if (r != -ELOOP)
 			return r;
 	}
 	return r;
+}
+
+/* Whether these are no times of the guest's choice: then writing is as good as owning. */
+static bool is_now(long nr, const void *times)
+{
+	const struct {
+		long seconds, nanoseconds;
+	} *t = times;
+	const long utime_now = (1l << 30) - 1;
+
+	if (!times)
+		return true;
+	return nr == __NR_utimensat && guest_readable(times, 2 * sizeof(*t)) && t[0].nanoseconds == utime_now &&
+	       t[1].nanoseconds == utime_now;
 }
 
 long op_at(struct call *c, const struct syscall_row *row, unsigned want)
@@ -206,6 +225,10 @@ long op_at(struct call *c, const struct syscall_row *row, unsigned want)
 		if (r >= 0) {
 			a[arg->dirfd] = (unsigned long)w.fd;
 			a[arg->path] = (unsigned long)w.name;
+			if (want & WANT_WRITE)
+				r = access_times(p, &w, w.magic ? 0 : AT_SYMLINK_NOFOLLOW, is_now(c->nr, (void *)a[2]));
+		}
+		if (r >= 0) {
 			r = arch_syscall6(c->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4],
 					  (long)a[5]);
 		}
@@ -213,7 +236,26 @@ long op_at(struct call *c, const struct syscall_row *row, unsigned want)
 		scratch_put(s);
 		return r;
 	}
+	w = (struct where){ .fd = (int)a[arg->dirfd], .name = "" };
+	r = access_times(p, &w, AT_EMPTY_PATH, is_now(c->nr, (void *)a[2]));
+	if (r < 0)
+		return r;
 	return arch_syscall6(c->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+}
+
+/* Of truncate(2), utime(2) and utimes(2), which follow links. */
+static int access_held(const struct process *p, const struct call *c, const char *string, const struct pin *pin)
+{
+	struct where w = { .fd = AT_FDCWD, .name = string };
+	int flags = 0;
+
+	if (pin->fd >= 0) {
+		w = (struct where){ .fd = pin->fd, .name = "" };
+		flags = AT_EMPTY_PATH;
+	}
+	if (c->nr == __NR_truncate)
+		return access_file(p, ACCESS_AS_EFFECTIVE, w.fd, w.name, flags, ACCESS_WRITE);
+	return access_times(p, &w, flags, is_now(c->nr, (void *)c->arg[1]));
 }
 
 long op_string(struct call *c, const struct syscall_row *row, unsigned want)
@@ -228,6 +270,8 @@ long op_string(struct call *c, const struct syscall_row *row, unsigned want)
 
 	if (r >= 0)
 		r = path_hold(p, s, dirfd, path, want | path_want(c, arg), &string, &pin);
+	if (r >= 0 && (want & WANT_WRITE))
+		r = access_held(p, c, string, &pin);
 	if (r >= 0)
 		r = arch_syscall6(c->nr, (long)string, (long)c->arg[1], (long)c->arg[2], (long)c->arg[3],
 				  (long)c->arg[4], (long)c->arg[5]);
@@ -320,13 +364,16 @@ long op_access(struct call *c, const struct syscall_row *row)
 	const struct path_arg *arg = &row->path[0];
 	int mode = (int)c->arg[arg->path + 1];
 	int flags = row->path[0].rule == RULE_NOFOLLOW_IF ? (int)c->arg[3] : 0;
+	enum access_as as = flags & AT_EACCESS ? ACCESS_AS_EFFECTIVE : ACCESS_AS_REAL;
 	struct scratch *s = scratch_get();
 	struct where w;
 	long r;
 
-	r = s ? path_resolve(p, s, c, arg, 0, &w) : -ENOMEM;
+	r = s ? path_resolve(p, s, c, arg, as == ACCESS_AS_REAL ? WANT_AS_REAL : 0, &w) : -ENOMEM;
 	if (r >= 0 && (mode & 2) && w.read_only)
 		r = -EROFS;
+	if (r >= 0 && (mode & ~7) == 0)
+		r = access_file(p, as, w.fd, w.name, w.magic ? 0 : AT_SYMLINK_NOFOLLOW, (unsigned)mode);
 	if (r >= 0) {
 		r = SYS4(faccessat2, w.fd, w.name, mode, flags);
 		if (r == -ENOSYS && !(flags & ~AT_EACCESS))
@@ -364,6 +411,9 @@ long op_chdir(struct call *c)
 	if (r >= 0)
 		r = path_hold(p, s, AT_FDCWD, (char *)c->arg[0], WANT_FOLLOW, &string, &pin);
 	if (r >= 0)
+		r = pin.fd >= 0 ? access_file(p, ACCESS_AS_EFFECTIVE, pin.fd, "", AT_EMPTY_PATH, ACCESS_EXECUTE) :
+				  access_file(p, ACCESS_AS_EFFECTIVE, AT_FDCWD, string, 0, ACCESS_EXECUTE);
+	if (r >= 0)
 		r = pin.fd >= 0 ? SYS1(fchdir, pin.fd) : SYS1(chdir, string);
 	path_unpin(&pin);
 	scratch_put(s);
@@ -375,8 +425,11 @@ long op_fchdir(struct call *c)
 {
 	long r;
 
-	if ((int)c->arg[0] == engine.root_fd)
+	if ((int)c->arg[0] == engine.root_fd && engine.root_fd >= 0)
 		return -EBADF;
+	r = access_file(process_current(), ACCESS_AS_EFFECTIVE, (int)c->arg[0], "", AT_EMPTY_PATH, ACCESS_EXECUTE);
+	if (r < 0)
+		return r;
 	r = SYS1(fchdir, c->arg[0]);
 	process_cwd_changed();
 	return r;
@@ -537,6 +590,8 @@ long op_rename(struct call *c, const struct syscall_row *row)
 
 	if (r >= 0)
 		r = path_resolve_pinned(p, t, c, &row->path[1], 0, &to, &to_pin);
+	if (r >= 0)
+		r = access_rename(p, &from, &to);
 	if (r >= 0) {
 		/* What the cache knows of directories changes only with a directory; RENAME_EXCHANGE swaps two. */
 		directory = p->view->cache &&
@@ -589,6 +644,8 @@ long op_link(struct call *c, const struct syscall_row *row)
 		from = (struct where){ .fd = AT_FDCWD, .name = self, .magic = true };
 	} else {
 		r = path_resolve_pinned(p, s, c, &row->path[0], 0, &from, &from_pin);
+		if (r >= 0)
+			r = access_link(p, &from, AT_SYMLINK_NOFOLLOW);
 		if (r < 0)
 			goto out;
 	}

@@ -275,6 +275,7 @@ struct here process_here(const struct process *p, bool relative)
 {
 	struct here here = { .exe = engine.exe };
 
+	access_prepare(p, ACCESS_AS_EFFECTIVE, &here);
 	if (!relative || !p->view->cache || __atomic_load_n(&engine_vm_shared, __ATOMIC_RELAXED))
 		return here;
 	if ((cwd.version & 1) || !cwd.path[0] || cwd.generation != dircache_generation(p->view->cache)) {

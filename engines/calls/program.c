@@ -268,6 +268,11 @@ static long start(int slot, int dirfd, const char *path, int at_flags, char **ar
 			say_refused(program, path);
 		return refusal(program);
 	}
+	r = access_file(p, ACCESS_AS_EFFECTIVE, program->exe_fd, "", AT_EMPTY_PATH, ACCESS_EXECUTE);
+	if (r < 0) {
+		close_program(program);
+		return r;
+	}
 	/* The scratch is free again: its memory holds the credentials until they are text. */
 	creds = (struct creds *)(void *)s->scratch.link;
 	secure = exec_creds(p, program, creds);

@@ -229,6 +229,10 @@ static long address_in(const struct process *p, const void *address, size_t size
 	r = path_resolve_at(p, s, AT_FDCWD, guest, want, &w);
 	if (r == -EBUSY)
 		r = -EADDRINUSE;
+	if (r >= 0 && (want & WANT_PARENT))
+		r = access_name(p, &w, true);
+	else if (r >= 0)
+		r = access_file(p, ACCESS_AS_EFFECTIVE, w.fd, w.name, 0, ACCESS_WRITE);
 	if (r < 0)
 		goto out;
 	if (stays(guest, want)) {

@@ -563,14 +563,15 @@ static int resolve_by_kernel(const struct view *v, const struct here *here, stru
 int view_resolve(const struct view *v, const struct here *here, struct scratch *s, int dirfd, const char *guest_path,
 		 unsigned want, struct where *ret_where)
 {
+	bool restricted = here && here->may_search;
 	int ret = MISS;
 
-	if (v->root_fd < 0)
+	if (v->root_fd < 0 && !restricted)
 		return resolve_by_kernel(v, here, s, dirfd, guest_path, want, ret_where);
 	if (!*guest_path)
 		return resolve_empty(dirfd, want, s, ret_where);
 	/* Whether a change is refused on a read-only mount is for the walker to tell. */
-	if (!(want & WANT_WALK) && !((want & (WANT_WRITE | WANT_CREATE)) && v->any_read_only)) {
+	if (!restricted && !(want & WANT_WALK) && !((want & (WANT_WRITE | WANT_CREATE)) && v->any_read_only)) {
 		if (*guest_path == '/')
 			ret = resolve_absolute(v, s, guest_path, want, ret_where);
 		else

@@ -92,6 +92,10 @@ struct here {
 	uint64_t cwd_hash; /* dircache hash of it */
 	int pid;	   /* of the calling process as its /proc names it; 0 = ask when it matters */
 	const char *exe;   /* guest path of its program: what /proc/PID/exe says */
+	/* Asked for each directory (fd, name) that a name is looked up in, when not NULL: 0 or -errno. */
+	int (*may_search)(const struct here *here, int fd, const char *name);
+	const void *caller; /* whom it asks for */
+	bool as_real;	    /* and whether with his real ids */
 };
 
 /* Fills a view. Strings are borrowed. `root` and binds are as in the plan, already checked to be absolute; binds on "/"

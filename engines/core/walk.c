@@ -52,7 +52,9 @@ static int locate(const struct walk *w, int *ret_fd, const char **ret_name)
 	long ret;
 
 	*ret_fd = AT_FDCWD;
-	if (!b) {
+	if (w->v->root_fd < 0) {
+		*ret_name = w->len ? s->canon : "/";
+	} else if (!b) {
 		*ret_fd = w->v->root_fd;
 		*ret_name = w->len ? s->canon + 1 : ".";
 	} else if (b->identity) {
@@ -153,6 +155,18 @@ static int check_searchable(struct walk *w)
 		return (int)err;
 	w->searchable = true;
 	return 0;
+}
+
+/* Whether the caller may look for a name in `canon`. */
+static int check_permitted(const struct walk *w)
+{
+	const char *name;
+	int fd, ret;
+
+	if (!w->here || !w->here->may_search)
+		return 0;
+	ret = locate(w, &fd, &name);
+	return ret < 0 ? ret : w->here->may_search(w->here, fd, name);
 }
 
 /* ---- answering ---- */
@@ -384,6 +398,9 @@ static int step(struct walk *w, struct where *ret)
 	while (*w->rest == '/')
 		w->rest++;
 	last = !*w->rest;
+	err = check_permitted(w);
+	if (err < 0)
+		return err;
 	if (name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.'))) {
 		if (last && (w->want & WANT_PARENT))
 			return finish_no_name(w, ret, n == 1 ? "/." : "/..");
