@@ -30,7 +30,7 @@ class UsageError(Error):
 
 
 class StateError(Error):
-    """The state directory cannot be used."""
+    """The state directory, or a file of the user's, cannot be used."""
 
 
 class TargetError(Error):

@@ -192,6 +192,35 @@ def test_a_full_disk_leaves_nothing(udockpy: Udockpy, box: Path, tmp_path: Path)
     assert left.read_text() == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("run", "--engine", "trap", "--root"), "state"),
+        (("run", "--engine", "trap"), "state"),
+        (("create",), "cannot use the fakedb"),
+        (("export", "-o", "out.tar"), "cannot write the archive: out.tar"),
+    ],
+    ids=["root", "user", "create", "export"],
+)
+def test_a_disk_without_any_room(
+    udockpy: Udockpy, box: Path, tmp_path: Path, words: tuple[str, ...], what: str
+) -> None:
+    """Whatever writes says what it could not write, and leaves nothing."""
+    left = tmp_path / "left"
+    fill = 'cd "$1"; cat /dev/zero >fill 2>/dev/null; shift; "$@"; status=$?; '
+    look = f"find . -name 'out*' -o -path '*/containers/*' >{left}; exit $status"
+    state = os.fspath(udockpy.home)
+    udockpy.home.mkdir()
+    udockpy.environ["UDOCKPY_HOME"] = f"{state}/state"
+    udockpy.prefix = (*mounted("size=64k"), state, "sh", "-c", fill + look, "sh", state)
+    command = ("true",) if words[0] == "run" else ()
+    said = udockpy.refusal(*words, box, *command)
+    assert "No space left on device" in said
+    assert what in said
+    assert "hint: " in said
+    assert left.read_text() == ""
+
+
 def test_a_read_only_home(udockpy: Udockpy, box: Path) -> None:
     udockpy.home.mkdir()
     udockpy.prefix = (*mounted("ro"), os.fspath(udockpy.home))

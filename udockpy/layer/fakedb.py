@@ -164,7 +164,12 @@ class Fakedb:
 
     def _check(self, result: int) -> int:
         if result < 0:
-            raise StateError("cannot use the fakedb", self.path, os.strerror(-result))
+            raise StateError(
+                "cannot use the fakedb",
+                self.path,
+                os.strerror(-result),
+                hint="free some space there, or check its permissions",
+            )
         return result
 
 

@@ -4,11 +4,12 @@ guest.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
 from udockpy import home as homes
-from udockpy.errors import BusyError, UsageError
+from udockpy.errors import BusyError, StateError, UsageError, reason_of
 from udockpy.store import targets
 from udockpy.util import atomic
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from typing import IO
 
     from udockpy.store.tree import Tree
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def export(source: str, output: str, environ: Mapping[str, str]) -> None:
@@ -39,9 +43,13 @@ def export(source: str, output: str, environ: Mapping[str, str]) -> None:
         with open(scratch, "xb") as file:
             _write(target.tree, file)
         os.rename(scratch, output)
-    except BaseException:
+    except BaseException as e:
         if os.path.exists(scratch):
             os.unlink(scratch)
+        if isinstance(e, OSError) and e.errno in FULL:
+            raise StateError(
+                "cannot write the archive", output, reason_of(e), hint="choose another place"
+            ) from e
         raise
 
 

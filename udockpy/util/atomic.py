@@ -24,9 +24,11 @@ def write(path: str, content: bytes, *, mode: int = 0o600) -> None:
         with os.fdopen(fd, "wb") as file:
             file.write(content)
         os.rename(scratch, path)
-    except BaseException:
+    except BaseException as e:
         with contextlib.suppress(OSError):
             os.unlink(scratch)
+        if isinstance(e, OSError):
+            e.filename = path  # write(2) does not say what it was about
         raise
 
 
