@@ -61,12 +61,25 @@ static void write_maps_line(const struct process *p, struct scratch *s, int out,
 		return;
 	}
 	line[n - 1] = '\0'; /* the newline */
-	len = is_loader(line) ? -ENOENT : view_unresolve(p->view, line + at, s->link, sizeof(s->link) - 1);
+	if (is_loader(line) || str_eq(line + at, s->canon))
+		len = -ENOENT;
+	else
+		len = view_unresolve(p->view, line + at, s->link, sizeof(s->link) - 1);
 	if (len < 0)
 		len = str_copy(s->link, sizeof(s->link), "[udockpy]");
 	s->link[len++] = '\n';
 	(void)sys_write(out, line, at);
 	(void)sys_write(out, s->link, (size_t)len);
+}
+
+/* Writes the path of the fakedb in s->canon, which in the kernel's view is no stranger to the view as it is in ours. */
+static void name_fakedb(struct scratch *s)
+{
+	long n = -ENOENT;
+
+	if (engine.db_path && !engine.translate)
+		n = sys_readlinkat(AT_FDCWD, engine.db_path, s->canon, sizeof(s->canon) - 1);
+	s->canon[n > 0 ? n : 0] = '\0';
 }
 
 static char *put(char *d, const char *text)
@@ -197,6 +210,7 @@ long proc_open(const struct process *p, struct scratch *s, const char *name, lon
 	out = SYS2(memfd_create, "proc", flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
 	if (out < 0)
 		return in; /* without memory files the host's paths show */
+	name_fakedb(s);
 	r = copy_lines(p, s, (int)in, (int)out, kind);
 	(void)sys_close((int)in);
 	if (r < 0) {
