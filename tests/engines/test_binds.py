@@ -130,6 +130,26 @@ def test_a_source_behind_a_link(engine: Product, small: Path, given: Path) -> No
     assert done.stdout.decode() == f"{alias}/sub\nx\n", text(done)
 
 
+def test_a_file_that_the_image_has_not_costs_a_root_no_directory(
+    engine: Product, sandbox: Path, given: Path
+) -> None:
+    """It is shown, and the directory it is in stays the guest's to change."""
+    assert not (sandbox / "etc" / "hosts").exists()
+    script = """
+        cat /etc/hosts >/dev/null && cat /etc/../etc/given; cd /etc && cat given ./given
+        stat -c %s given; echo x 2>/dev/null >>given; echo x 2>/dev/null >>fixed || echo refused
+        echo new >file && mv file other && ln other hard && mkdir dir && cat hard
+        ls -d other dir
+    """
+    files = (f"{given}/file:/etc/given", f"{given}/link:/etc/fixed:ro")
+    done = engine.shell(sandbox, script, options=["--root", *bind(*files)])
+    expected = ["given"] * 3 + ["6", "refused", "new", "dir", "other"]
+    assert done.stdout.decode().split() == expected, text(done)
+    assert (given / "file").read_text() == "given\nx\n"
+    assert (given / "sub" / "deep").read_text() == "deep\n"
+    assert not (sandbox / "etc" / "given").exists()
+
+
 def test_later_binds_cover_earlier_ones(engine: Product, small: Path, given: Path) -> None:
     (given / "other").mkdir()
     (given / "other" / "file").write_text("other\n")

@@ -77,9 +77,9 @@ class Userns:
 def _without_needless_binds(plan: Plan) -> Plan:
     """Where the kernel has no mount point in a directory, that directory must be covered, and
     cannot be written to any more. A root who installs packages needs /etc more than the host's
-    /etc/hosts in it.
+    /etc/hosts in it. Where `trap` pretends inside, it shows such files too.
     """
-    if not plan.identity.pretend:
+    if not plan.map_subuids:
         return plan
     kept = tuple(bind for bind in plan.binds if not (bind.optional and bind.appears))
     return plan._replace(binds=kept)
