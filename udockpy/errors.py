@@ -45,6 +45,14 @@ class ArchiveError(Error):
     """An archive is damaged, or would write outside its destination."""
 
 
+class ImageError(Error):
+    """An image is damaged, is not what its digest says, or is of a kind that cannot be used."""
+
+
+class RegistryError(Error):
+    """A registry cannot be reached, refuses, or answers nonsense."""
+
+
 class BindError(Error):
     """A bind is malformed, or its source is missing."""
 

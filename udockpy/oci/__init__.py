@@ -1,0 +1,1 @@
+"""The OCI's image specification as values: references, digests, manifests, platforms. Pure."""
