@@ -76,6 +76,7 @@ def _library() -> ctypes.CDLL:
         ctypes.c_size_t,
     )
     library.fakedb_setxattr.argtypes = (*library.fakedb_getxattr.argtypes, ctypes.c_int)
+    library.fakedb_removexattr.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
     library.fakedb_listxattr.restype = ctypes.c_long
     library.fakedb_listxattr.argtypes = (
         ctypes.c_void_p,
@@ -146,6 +147,12 @@ class Fakedb:
             _library().fakedb_setxattr(
                 self._at, ctypes.addressof(key), os.fsencode(name), value, len(value), 0
             )
+        )
+
+    def removexattr(self, key: Key, name: str) -> None:
+        """Forgets an attribute that is there."""
+        self._check(
+            _library().fakedb_removexattr(self._at, ctypes.addressof(key), os.fsencode(name))
         )
 
     def verify(self) -> int:

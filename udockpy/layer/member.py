@@ -37,6 +37,10 @@ class Member(NamedTuple):
     content: Callable[[], BinaryIO] | None = None
 
 
+MAX_NAME = 4096  # bytes: the kernel's PATH_MAX
+MAX_DEPTH = 500
+
+
 def clean_name(name: str) -> str:
     """A member name as tar(1) takes it: leading slashes are dropped, `..` is refused."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
@@ -48,4 +52,6 @@ def clean_name(name: str) -> str:
         raise ArchiveError(
             "cannot unpack", name.replace("\0", "\\0"), "the name contains a null byte"
         )
+    if len(name) > MAX_NAME or len(parts) > MAX_DEPTH:
+        raise ArchiveError("cannot unpack", f"{name[:80]}...", "the name is too long or too deep")
     return "/".join(parts)

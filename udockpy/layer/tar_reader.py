@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import re
 import subprocess
 import sys
 import tarfile
 import zlib
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from decimal import Decimal
 from functools import partial
-from typing import IO, BinaryIO, Callable, cast
+from typing import IO, Any, BinaryIO, Callable, cast
 
 from udockpy.errors import ArchiveError
 from udockpy.layer.member import Kind, Member, clean_name
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 XATTR = "SCHILY.xattr."
+XATTR_NAME = re.compile(r"(?:user|trusted|security|system)\.[^\0]{1,240}", re.DOTALL)
+MAX_XATTR = 1 << 16  # the kernel's XATTR_SIZE_MAX
+MAX_ID = (1 << 32) - 2  # the last one means "no change" to chown(2)
 KINDS = {
     tarfile.DIRTYPE: Kind.DIRECTORY,
     tarfile.SYMTYPE: Kind.SYMLINK,
@@ -36,12 +42,65 @@ def open_tar(path: str) -> Iterator[Iterator[Member]]:
     """Yields the members of the archive `path` ("-": standard input). Damage is an ArchiveError."""
     with ExitStack() as stack:
         raw = sys.stdin.buffer if path == "-" else stack.enter_context(open(path, "rb"))
-        try:
+        with _damage(path):
             yield _members(_decompressed(raw, path, stack))
-        except (tarfile.TarError, EOFError, zlib.error, _lzma_error()) as e:
-            raise ArchiveError(
-                "cannot read the archive", path, f"damaged, cut off or no tar archive ({e})"
-            ) from e
+
+
+@contextmanager
+def open_layer(path: str, diff_id: str) -> Iterator[Iterator[Member]]:
+    """As open_tar(), for a layer of an image: what was read must have the digest `diff_id`.
+
+    Then it is whole, though some tools end their layers without an end mark, even without padding.
+    """
+    with ExitStack() as stack:
+        raw = stack.enter_context(open(path, "rb"))
+        with _damage(diff_id):
+            stream = _Plain(_decompressed(raw, diff_id, stack, may_be_empty=True), diff_id)
+            yield _members(cast("IO[bytes]", stream))
+            stream.check()
+
+
+@contextmanager
+def _damage(subject: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as e:
+        if not isinstance(e, (tarfile.TarError, EOFError, zlib.error, *_library_errors())):
+            raise
+        raise ArchiveError(
+            "cannot read the archive", subject, f"damaged, cut off or no tar archive ({e})"
+        ) from e
+
+
+class _Plain:
+    """A layer's plain bytes, hashed as they pass, with the end that an archive should have."""
+
+    def __init__(self, stream: IO[bytes], diff_id: str) -> None:
+        self.stream = stream
+        self.diff_id = diff_id
+        self.hash = hashlib.new(diff_id.partition(":")[0])
+        self.size = 0  # of the real content
+        self.padding: int | None = None  # zeros still to be given after it
+
+    def read(self, count: int) -> bytes:
+        if self.padding is None:
+            chunk = self.stream.read(count)
+            self.hash.update(chunk)
+            self.size += len(chunk)
+            if chunk:
+                return chunk
+            self.padding = -self.size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE
+        chunk = bytes(min(count, self.padding))
+        self.padding -= len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        """tarfile wants one; who opened the stream closes it."""
+
+    def check(self) -> None:
+        if self.hash.hexdigest() != self.diff_id.partition(":")[2]:
+            reason = "its content is not what the image's configuration says"
+            raise ArchiveError("cannot read the layer", self.diff_id, reason)
 
 
 class _Entry(tarfile.TarInfo):
@@ -49,10 +108,17 @@ class _Entry(tarfile.TarInfo):
     only its end mark is.
     """
 
+    # What a header may announce of itself is read into memory.
+    LARGEST_HEADER = 1 << 20
+    HEADERS = (b"x", b"g", b"X", b"L", b"K")
+
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         try:
-            return super().frombuf(buf, encoding, errors)
+            entry = super().frombuf(buf, encoding, errors)
+            if entry.size < 0 or (entry.type in cls.HEADERS and entry.size > cls.LARGEST_HEADER):
+                raise tarfile.ReadError(f"{entry.name[:80]}: impossible size {entry.size}")
+            return entry
         except tarfile.HeaderError as e:
             if len(buf) == tarfile.BLOCKSIZE and not any(buf):
                 raise  # the end mark
@@ -75,36 +141,68 @@ def _member(entry: tarfile.TarInfo, archive: tarfile.TarFile) -> Member:
     kind = Kind.FILE if entry.isreg() else KINDS.get(entry.type)
     if kind is None:
         raise ArchiveError("cannot unpack", entry.name, f"unknown member type {entry.type!r}")
+    _check_numbers(entry)
     return Member(
         name=clean_name(entry.name),
         kind=kind,
         mode=entry.mode & 0o7777,
         uid=entry.uid,
         gid=entry.gid,
-        mtime_ns=int(entry.mtime * 1_000_000_000),
+        mtime_ns=_mtime_ns(entry),
         size=entry.size if kind is Kind.FILE else 0,
         link=clean_name(entry.linkname) if kind is Kind.HARDLINK else entry.linkname,
         rdev=(entry.devmajor, entry.devminor),
-        xattrs=_xattrs(entry.pax_headers),
+        xattrs=_xattrs(entry.name, entry.pax_headers),
         content=cast("Callable[[], BinaryIO]", partial(archive.extractfile, entry))
         if kind is Kind.FILE
         else None,
     )
 
 
-def _xattrs(headers: Mapping[str, str]) -> tuple[tuple[str, bytes], ...]:
+def _check_numbers(entry: tarfile.TarInfo) -> None:
+    """Refuses what no system could have written."""
+    if not (0 <= entry.uid <= MAX_ID and 0 <= entry.gid <= MAX_ID):
+        reason = f"impossible owner {entry.uid}:{entry.gid}"
+        raise ArchiveError("cannot unpack", entry.name, reason)
+    if not (0 <= entry.devmajor < 1 << 32 and 0 <= entry.devminor < 1 << 32):
+        reason = f"impossible device {entry.devmajor}:{entry.devminor}"
+        raise ArchiveError("cannot unpack", entry.name, reason)
+    if entry.size < 0:
+        raise ArchiveError("cannot unpack", entry.name, f"impossible size {entry.size}")
+
+
+def _mtime_ns(entry: tarfile.TarInfo) -> int:
+    """To the nanosecond, which tarfile's floating point number does not hold."""
+    try:
+        written = entry.pax_headers.get("mtime")
+        found = int(Decimal(entry.mtime if written is None else written) * 1_000_000_000)
+    except (ArithmeticError, ValueError):
+        raise ArchiveError("cannot unpack", entry.name, "impossible time") from None
+    if not -(1 << 63) <= found < 1 << 63:
+        raise ArchiveError("cannot unpack", entry.name, "impossible time")
+    return found
+
+
+def _xattrs(subject: str, headers: Mapping[str, str]) -> tuple[tuple[str, bytes], ...]:
     # tarfile decodes every value as UTF-8 with surrogate escapes, which gives binary ones back
     # unharmed.
     found = ((key[len(XATTR) :], value) for key, value in headers.items() if key.startswith(XATTR))
-    return tuple((key, value.encode("utf-8", "surrogateescape")) for key, value in found)
+    xattrs = tuple((key, value.encode("utf-8", "surrogateescape")) for key, value in found)
+    for key, value in xattrs:
+        if not XATTR_NAME.fullmatch(key) or len(value) > MAX_XATTR:
+            reason = f"bad extended attribute {key[:80]!r}"
+            raise ArchiveError("cannot unpack", subject, reason)
+    return xattrs
 
 
-def _decompressed(raw: IO[bytes], path: str, stack: ExitStack) -> IO[bytes]:
+def _decompressed(
+    raw: IO[bytes], path: str, stack: ExitStack, *, may_be_empty: bool = False
+) -> IO[bytes]:
     """Tells the compression by the first bytes, for names lie and streams have none."""
     stream: io.BufferedReader = io.BufferedReader(cast("io.RawIOBase", raw), 1 << 18)
     stack.callback(stream.detach)  # standard input stays open
     magic = stream.peek(6)[:6]
-    if not magic:
+    if not magic and not may_be_empty:
         raise ArchiveError("cannot read the archive", path, "empty")
     if magic.startswith(b"\x1f\x8b"):
         import gzip
@@ -124,15 +222,14 @@ def _decompressed(raw: IO[bytes], path: str, stack: ExitStack) -> IO[bytes]:
 
 
 def _zstd(stream: io.BufferedReader, path: str, stack: ExitStack) -> IO[bytes]:
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-
-        return cast("IO[bytes]", zstd.ZstdFile(stream))
+    library = _zstd_library()
+    if library is not None:
+        return cast("IO[bytes]", library.ZstdFile(stream))
     import shutil
 
     program = shutil.which("zstd")
     if program is None:
-        hint = "install the program zstd, or use Python 3.14"
+        hint = "install it: pip install udockpy[zstd]"
         raise ArchiveError(
             "cannot read the archive",
             path,
@@ -140,6 +237,16 @@ def _zstd(stream: io.BufferedReader, path: str, stack: ExitStack) -> IO[bytes]:
             hint=hint,
         )
     return stack.enter_context(_filter([program, "-dcq"], stream, path))
+
+
+def _zstd_library() -> Any:
+    """Python's zstd: its own from 3.14 on, else the same as a package, if that is installed."""
+    import importlib
+
+    for name in ("compression.zstd", "backports.zstd"):
+        with suppress(ImportError):
+            return importlib.import_module(name)
+    return None
 
 
 @contextmanager
@@ -174,7 +281,16 @@ def _filter(argv: list[str], stream: io.BufferedReader, path: str) -> Iterator[I
         raise ArchiveError("cannot read the archive", path, "damaged or cut off (zstd refuses it)")
 
 
-def _lzma_error() -> type[Exception]:
-    """lzma.LZMAError, without importing lzma (some Pythons lack it) where no archive needs it."""
-    lzma = sys.modules.get("lzma")
-    return lzma.LZMAError if lzma else tarfile.TarError
+def _library_errors() -> tuple[type[Exception], ...]:
+    """Errors of libraries that are imported only where an archive needs them: some Pythons lack
+    them.
+    """
+    known = {
+        "gzip": "BadGzipFile",
+        "lzma": "LZMAError",
+        "compression.zstd": "ZstdError",
+        "backports.zstd": "ZstdError",
+    }
+    return tuple(
+        getattr(sys.modules[name], error) for name, error in known.items() if name in sys.modules
+    )

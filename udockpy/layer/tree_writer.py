@@ -9,10 +9,12 @@ them, inside the root.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import io
 import os
 import stat
+import sys
 from typing import BinaryIO, NamedTuple
 
 from udockpy.errors import ArchiveError, reason_of
@@ -23,8 +25,9 @@ from udockpy.util.beneath import Root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+LIMIT_HINT = "if the image is known to be that large, raise the setting max_unpacked"
 CHUNK = 1 << 16
 ZEROS = bytes(CHUNK)
 FICLONE = 0x40049409  # linux/fs.h: share the blocks, where the filesystem can
@@ -33,48 +36,70 @@ CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def write_tree(members: Iterable[Member], destination: str, fakedb_file: str) -> int:
     """Makes the files in the existing directory `destination`; returns the count of members."""
-    count = 0
+    with tree_writer(destination, fakedb_file) as writer:
+        return sum(1 for _ in writer.written(members))
+
+
+@contextlib.contextmanager
+def tree_writer(
+    destination: str, fakedb_file: str, *, limit: int = sys.maxsize
+) -> Iterator[TreeWriter]:
+    """Yields a writer into the existing directory `destination`, of at most `limit` bytes."""
     with (
         Root(destination) as root,
         Fakedb(fakedb_file, create=True) as fakedb,
         contextlib.ExitStack() as stack,
     ):
-        writer = _Writer(root, fakedb)
+        writer = TreeWriter(root, fakedb, limit)
         stack.callback(writer.close)
-        for member in members:
-            try:
-                writer.write(member)
-            except OSError as e:
-                if e.filename is None:  # a failed write or read: an archive's, or a full disk
-                    e.filename = member.name
-                raise
-            count += 1
+        yield writer
         writer.finish()
-    return count
 
 
 class _Directory(NamedTuple):
     """A directory whose final mode and time must wait until it is filled."""
 
-    name: str
     mode: int
     mtime_ns: int
+    ino: int  # tells it from one that took its place
 
 
-class _Writer:
+class TreeWriter:
     """Keeps the last parent open (members come sorted by directory), and what to do at the end."""
 
-    def __init__(self, root: Root, fakedb: Fakedb) -> None:
+    def __init__(self, root: Root, fakedb: Fakedb, limit: int) -> None:
         self.root = root
         self.fakedb = fakedb
+        self.limit = limit
         self.parent = ""
         self.parent_fd = os.dup(root.fd)
-        self.directories: list[_Directory] = []
+        self.directories: dict[str, _Directory] = {}
 
     def close(self) -> None:
         os.close(self.parent_fd)
 
+    def written(self, members: Iterable[Member]) -> Iterator[Member]:
+        """Writes members, and yields each when it is there."""
+        for member in members:
+            with self.naming(member):
+                self.write(member)
+            yield member
+
+    @contextlib.contextmanager
+    def naming(self, member: Member) -> Iterator[None]:
+        """Lets an error of the system name the member it came from: of a full disk, for example."""
+        try:
+            yield
+        except OSError as e:
+            if e.filename is None or e.filename == ".":
+                e.filename = member.name
+            raise
+
     def write(self, member: Member) -> None:
+        self.limit -= member.size
+        if self.limit < 0:
+            reason = "with it, more is unpacked than is allowed"
+            raise ArchiveError("cannot unpack", member.name, reason, hint=LIMIT_HINT)
         if member.kind is Kind.DIRECTORY:
             self._directory(member)
             return
@@ -98,12 +123,11 @@ class _Writer:
         )
 
     def finish(self) -> None:
-        """Sets what writing into directories would have disturbed; the deepest first."""
-        for directory in reversed(self.directories):
-            with contextlib.suppress(
-                FileNotFoundError, NotADirectoryError
-            ):  # replaced by a later member
-                self._enter(directory.name)
+        """Sets what writing into directories would have disturbed."""
+        for name, directory in self.directories.items():
+            if not self.enter_existing(name):
+                continue  # replaced by a later member
+            if os.fstat(self.parent_fd).st_ino == directory.ino:
                 os.fchmod(self.parent_fd, directory.mode)
                 os.utime(self.parent_fd, ns=(directory.mtime_ns, directory.mtime_ns))
 
@@ -114,8 +138,11 @@ class _Writer:
             os.unlink(name, dir_fd=self.parent_fd)
         self._enter(member.name)
         real_mode = member.mode & 0o777 | 0o700
-        self.directories.append(_Directory(member.name, real_mode, member.mtime_ns))
-        self._remember(member, "", real_mode)
+        found = os.fstat(self.parent_fd)
+        self.directories.pop(member.name, None)  # the last word counts, and is had at the end
+        self.directories[member.name] = _Directory(real_mode, member.mtime_ns, found.st_ino)
+        self._forget_attributes(member, found.st_ino)
+        self._remember(member, "", real_mode, known=self.fakedb.maybe(found.st_ino))
 
     def _create(self, member: Member, name: str) -> int:
         """Makes what is not a directory and returns its real mode: never set-id, always u+rw."""
@@ -154,13 +181,26 @@ class _Writer:
         finally:
             os.close(fd)
 
-    def _remember(self, member: Member, name: str, real_mode: int) -> None:
+    def _forget_attributes(self, member: Member, ino: int) -> None:
+        """A directory that was there has what the member says, and nothing more."""
+        wanted = {key for key, _ in member.xattrs}
+        with contextlib.suppress(OSError):  # a filesystem without attributes
+            for key in os.listxattr(self.parent_fd):
+                if key.startswith("user.") and key not in wanted:
+                    os.removexattr(self.parent_fd, key)
+        if self.fakedb.maybe(ino):
+            known = key_of("", dir_fd=self.parent_fd)
+            for key in self.fakedb.xattrs(known):
+                if key not in wanted:
+                    self.fakedb.removexattr(known, key)
+
+    def _remember(self, member: Member, name: str, real_mode: int, *, known: bool = False) -> None:
         """Records what the file really is not. Unknown files are the root's and have their real
         mode.
         """
-        has = OWNER if (member.uid, member.gid) != (0, 0) else 0
+        has = OWNER if known or (member.uid, member.gid) != (0, 0) else 0
         mode = member.mode & 0o7777
-        if mode != real_mode:
+        if known or mode != real_mode:
             has |= MODE
         if member.kind in (Kind.CHARACTER, Kind.BLOCK):
             has |= NODE | MODE | OWNER
@@ -210,6 +250,20 @@ class _Writer:
             return
         except (IsADirectoryError, PermissionError):
             tree.remove(f"/proc/self/fd/{self.parent_fd}/{name}")
+
+    def enter_existing(self, folder: str) -> bool:
+        """As _enter(), but makes nothing; False where there is no such directory."""
+        if folder == self.parent:
+            return True
+        try:
+            fd = self.root.open(folder, tree.DIRECTORY) if folder else os.dup(self.root.fd)
+        except OSError as e:
+            if e.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                return False
+            raise
+        os.close(self.parent_fd)
+        self.parent, self.parent_fd = folder, fd
+        return True
 
     def _enter(self, folder: str) -> None:
         """Makes `folder` the open parent; directories an archive forgot are made."""
