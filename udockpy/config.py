@@ -30,6 +30,8 @@ class Config(NamedTuple):
     system_binds: tuple[str, ...]
     binds: tuple[str, ...]
     path: str
+    max_unpacked: int
+    insecure_registries: tuple[str, ...]
 
 
 class Setting(NamedTuple):
@@ -61,6 +63,14 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.replace("\n", ",").split(",") if item.strip())
 
 
+def _size(text: str) -> int:
+    """Bytes, with K, M, G or T for 1024 of the next smaller."""
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    if not number.isdigit() or unit not in ("", "K", "M", "G", "T"):
+        raise ValueError("not a size such as 200G")
+    return int(number) << 10 * (" KMGT".index(unit) if unit else 0)
+
+
 GUEST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 SETTINGS = (
@@ -87,6 +97,13 @@ SETTINGS = (
     ),
     Setting("binds", "", _list, "further binds, SRC[:DST[:ro|rw]], for every run"),
     Setting("path", GUEST_PATH, str, "PATH inside guests"),
+    Setting("max_unpacked", "200G", _size, "the most that one image may unpack to"),
+    Setting(
+        "insecure_registries",
+        "",
+        _list,
+        "registries, HOST[:PORT], that are used without TLS or with any certificate",
+    ),
 )
 
 

@@ -1,9 +1,12 @@
 """Where state lives: the only reader of HOME and XDG_*.
 
 $UDOCKPY_HOME, else $XDG_DATA_HOME/udockpy, else ~/.local/share/udockpy
-    images/NAME/{rootfs,fakedb}         unpacked images
+    images/                             an OCI layout of the images pulled
+    trees/HEX/{rootfs,fakedb}           these images unpacked, by chain id; shared, never changed
+    imported/NAME/{rootfs,fakedb}       images made from a directory or a plain archive
     containers/ID/{config.json,rootfs,fakedb}, names/NAME -> ../containers/ID
     sandboxes/KEY/{path,fakedb}         what is remembered of directories the user names
+    downloads/, locks/                  what is half there, and who works on what
     run/BOOT/                           running processes and caches of this node, until it reboots
 """
 
@@ -29,6 +32,22 @@ class Home(NamedTuple):
     @property
     def images(self) -> str:
         return os.path.join(self.path, "images")
+
+    @property
+    def imported(self) -> str:
+        return os.path.join(self.path, "imported")
+
+    @property
+    def trees(self) -> str:
+        return os.path.join(self.path, "trees")
+
+    @property
+    def downloads(self) -> str:
+        return os.path.join(self.path, "downloads")
+
+    @property
+    def locks(self) -> str:
+        return os.path.join(self.path, "locks")
 
     @property
     def containers(self) -> str:

@@ -63,7 +63,7 @@ class Udockpy:
 
     def state(self) -> list[str]:
         """What images and containers there are, half made ones too."""
-        folders = [self.home / name for name in ("images", "containers", "names")]
+        folders = [self.home / name for name in ("imported", "trees", "containers", "names")]
         return sorted(
             f"{folder.name}/{name}"
             for folder in folders

@@ -134,7 +134,7 @@ def test_an_archive_that_wants_out(udockpy: Udockpy) -> None:
 def test_a_name_that_is_taken_or_bad(udockpy: Udockpy, box: Path, image: str) -> None:
     assert "the name is taken" in udockpy.refusal("import", box, image)
     assert "bad name" in udockpy.refusal("import", box, "a/b")
-    assert udockpy.state() == ["images/small"]
+    assert udockpy.state() == ["imported/small"]
 
 
 def test_an_export_overwrites_nothing(udockpy: Udockpy, box: Path) -> None:
@@ -184,7 +184,7 @@ def mounted(options: str) -> tuple[str, ...]:
 def test_a_full_disk_leaves_nothing(udockpy: Udockpy, box: Path, tmp_path: Path) -> None:
     udockpy.home.mkdir()
     left = tmp_path / "left"
-    look = f'"$@"; status=$?; ls -A {udockpy.home}/images >{left}; exit $status'
+    look = f'"$@"; status=$?; ls -A {udockpy.home}/imported >{left}; exit $status'
     udockpy.prefix = (*mounted("size=1m"), os.fspath(udockpy.home), "sh", "-c", look, "sh")
     said = udockpy.refusal("import", box, "small")
     assert "No space left on device" in said

@@ -23,19 +23,28 @@ class Target(NamedTuple):
 
 
 def find(home: Home, word: str) -> Target:
-    """Resolves a TARGET; an existing directory beats a name, and a slash always means a path."""
-    if "/" in word or os.path.isdir(word):
+    """Resolves a TARGET; an existing directory beats a name."""
+    if is_path(word):
         return _sandbox(home, word)
     container = containers.find(home, word)
     if container:
         return of_container(container)
     image = images.find(home, word)
     if image:
-        return Target(IMAGE, image.name, image.tree, image.folder)
+        return of_image(image)
     hint = "see udockpy images and udockpy ps -a; a directory of this one is written ./NAME"
     raise TargetError(
         "cannot find", word or "(empty)", "no such sandbox, container or image", hint=hint
     )
+
+
+def is_path(word: str) -> bool:
+    """Whether a TARGET is a path: what begins as one, and what is there."""
+    return word.startswith(("/", "./", "../")) or word in (".", "..") or os.path.isdir(word)
+
+
+def of_image(image: images.Image) -> Target:
+    return Target(IMAGE, image.name, image.tree, image.folder)
 
 
 def of_container(container: containers.Container) -> Target:
