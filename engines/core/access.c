@@ -5,7 +5,8 @@
 #include <linux/errno.h>
 #include <linux/securebits.h>
 
-#include "sys.h"
+#define TYPE_MASK 0170000u
+#define TYPE_DIRECTORY 0040000u
 
 static uint64_t capabilities(const struct creds *c, enum access_as as)
 {
@@ -37,7 +38,7 @@ bool access_is_unrestricted(const struct creds *c, enum access_as as)
 int access_check(const struct creds *c, enum access_as as, uint32_t uid, uint32_t gid, uint32_t mode, unsigned want)
 {
 	uint64_t caps = capabilities(c, as);
-	bool directory = (mode & S_IFMT) == S_IFDIR;
+	bool directory = (mode & TYPE_MASK) == TYPE_DIRECTORY;
 	uint32_t granted = mode;
 
 	if (uid == (as == ACCESS_AS_REAL ? c->ruid : c->fsuid))

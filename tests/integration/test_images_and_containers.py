@@ -18,7 +18,7 @@ def test_an_archive_is_imported_from_a_file_and_from_a_pipe(udockpy: Udockpy, bo
     assert udockpy.output("import", "-", "two", input=path.read_bytes()) == "two"
     for name in ("one", "two"):
         assert udockpy.output("exec", name, "cat", "/etc/issue") == "guest"
-    assert udockpy.output("images") == "IMAGE\none\ntwo"
+    assert udockpy.output("images") == "IMAGE  DIGEST  PLATFORM  SIZE\none\ntwo"
     assert [row["name"] for row in json.loads(udockpy.output("images", "--json"))] == ["one", "two"]
 
 

@@ -17,11 +17,16 @@ VERBS = {
     "export": "udockpy.cli.export:export",
     "images": "udockpy.cli.images:images",
     "import": "udockpy.cli.import_:import_",
+    "inspect": "udockpy.cli.inspect_:inspect_",
+    "login": "udockpy.cli.login:login",
+    "logout": "udockpy.cli.login:logout",
     "ps": "udockpy.cli.ps:ps",
+    "pull": "udockpy.cli.pull:pull",
     "rm": "udockpy.cli.rm:rm",
     "rmi": "udockpy.cli.rmi:rmi",
     "run": "udockpy.cli.run:run",
     "shell": "udockpy.cli.run:shell",
+    "tags": "udockpy.cli.tags:tags",
 }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from udockpy import home as homes
-from udockpy.operations import trees
-from udockpy.store import containers, targets
+from udockpy.operations import trees, wanted
+from udockpy.store import containers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 def create(source: str, name: str | None, environ: Mapping[str, str]) -> Container:
     """Copies an image, a sandbox or another container into a new container."""
     home = homes.find(environ)
-    target = targets.find(home, source)
+    target = wanted.target(home, source, environ)
     fill = partial(trees.copy, target.tree)
     return containers.create(home, fill, image=target.name, name=name)

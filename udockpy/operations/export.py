@@ -10,7 +10,7 @@ import sys
 
 from udockpy import home as homes
 from udockpy.errors import BusyError, StateError, UsageError, reason_of
-from udockpy.store import targets
+from udockpy.operations import wanted
 from udockpy.util import atomic
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def export(source: str, output: str, environ: Mapping[str, str]) -> None:
     """Writes a tar archive ("-": standard output). A file appears when it is whole."""
-    target = targets.find(homes.find(environ), source)
+    target = wanted.target(homes.find(environ), source, environ)
     if output == "-":
         if sys.stdout.isatty():
             raise UsageError(

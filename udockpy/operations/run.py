@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from udockpy import home as homes
 from udockpy.engines.execute import execute, execute_and_wait
 from udockpy.errors import UsageError
+from udockpy.operations import wanted
 from udockpy.operations.prepare import Prepared, prepare
 from udockpy.store import running, targets
 from udockpy.util.process import say
@@ -73,7 +74,7 @@ def run(options: RunOptions, environ: Mapping[str, str]) -> int | Dry | Explaine
     With --read-only an image is run as it is: nothing can change it.
     """
     home = homes.find(environ)
-    target = targets.find(home, options.target)
+    target = wanted.target(home, options.target, environ)
     if target.kind == targets.IMAGE and not (options.read_only or _only_shows(options)):
         return _run_new_container(home, target, options, environ)
     if target.kind != targets.IMAGE and (options.rm or options.name):
@@ -87,7 +88,7 @@ def run(options: RunOptions, environ: Mapping[str, str]) -> int | Dry | Explaine
 def exec_(options: RunOptions, environ: Mapping[str, str]) -> int | Dry | Explained:
     """Runs a command in a sandbox or a container, or in an image itself, read-only."""
     home = homes.find(environ)
-    return _start(home, targets.find(home, options.target), options, environ)
+    return _start(home, wanted.target(home, options.target, environ), options, environ)
 
 
 def _only_shows(options: RunOptions) -> bool:

@@ -21,12 +21,24 @@ SYSTEM = ("/etc/containers/certs.d", "/etc/docker/certs.d")
 
 
 def context(
-    host: str, environ: Mapping[str, str], *, folder: str = "", insecure: bool = False
+    host: str,
+    environ: Mapping[str, str],
+    *,
+    registry: str,
+    folder: str = "",
+    insecure: bool = False,
 ) -> ssl.SSLContext:
-    """How to talk TLS with a registry. `folder` stands for all other folders."""
+    """How to talk TLS with `host`, to which `registry` sends us: its token server, for example.
+
+    The registry's authorities are trusted there, too, but its client certificates not shown.
+    `folder` stands for all other folders.
+    """
     made = ssl.create_default_context()
-    for path in [folder] if folder else _folders(host, environ):
-        _load(made, path, named=bool(folder))
+    own = [folder] if folder else _folders(host, environ)
+    for path in own:
+        _load(made, path, (".crt", ".cert"), named=bool(folder))
+    for path in [] if folder or host == registry else _folders(registry, environ):
+        _load(made, path, (".crt",), named=False)
     if insecure:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
@@ -39,7 +51,7 @@ def _folders(host: str, environ: Mapping[str, str]) -> list[str]:
     return [os.path.join(base, host) for base in bases]
 
 
-def _load(made: ssl.SSLContext, folder: str, *, named: bool) -> None:
+def _load(made: ssl.SSLContext, folder: str, kinds: tuple[str, ...], *, named: bool) -> None:
     try:
         names = sorted(os.listdir(folder))
     except OSError as e:
@@ -47,11 +59,13 @@ def _load(made: ssl.SSLContext, folder: str, *, named: bool) -> None:
             raise RegistryError("cannot read certificates", folder, reason_of(e)) from e
         return
     for name in names:
+        if not name.endswith(kinds):
+            continue
         path = os.path.join(folder, name)
         try:
             if name.endswith(".crt"):
                 made.load_verify_locations(cafile=path)
-            elif name.endswith(".cert"):
+            else:
                 made.load_cert_chain(path, f"{path[: -len('.cert')]}.key", password=_no_password)
         except OSError as e:  # ssl.SSLError too
             reason = reason_of(e) if not isinstance(e, ssl.SSLError) else "malformed"

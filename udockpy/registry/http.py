@@ -95,7 +95,7 @@ class Http:
                 response = self._once(method, url, headers, body)
             except HTTPError as e:
                 if attempt == ATTEMPTS or _is_hopeless(e):
-                    raise self.failed(url, *_explain(e, self.host)) from e
+                    raise self.failed(url, *_explain(e, urlsplit(url).netloc)) from e
                 pause(attempt)
                 continue
             if response.status not in BUSY or attempt == ATTEMPTS:
@@ -134,7 +134,11 @@ class Http:
 
     def _tls(self, host: str) -> ssl.SSLContext:
         return certificates.context(
-            host, self.environ, folder=self.access.cert_dir, insecure=self.access.insecure
+            host,
+            self.environ,
+            registry=self.host,
+            folder=self.access.cert_dir,
+            insecure=self.access.insecure,
         )
 
     def _redirected(self, url: str, location: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -94,3 +96,14 @@ def test_every_verb_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     for verb in group.VERBS:
         assert group.dispatch([verb, "--help"]) == 0
         assert f"Usage: udockpy {verb}" in capsys.readouterr().out
+
+
+def test_a_run_of_a_sandbox_imports_nothing_of_registries() -> None:
+    """What `run` imports costs every user at every start."""
+    script = """
+import sys
+from udockpy.cli import quick, start
+print(sorted(set(sys.modules) & {"urllib3", "ssl", "click", "tarfile", "json", "concurrent"}))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stdout.decode().strip() == "[]"

@@ -262,7 +262,6 @@ def test_content_that_is_not_what_was_promised_is_refused(image: Image, tmp_path
         (entry("d", pax_headers={"x": "y" * (2 << 20)}),),
         (entry("", content=b"root"),),
     ],
-    ids=repr,
 )
 def test_layers_made_to_do_harm_are_refused_by_name(
     image: Image, entries: tuple[Entry, ...]

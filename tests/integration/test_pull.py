@@ -1,0 +1,339 @@
+"""pull, run REFERENCE, login, logout, tags and inspect, with a real registry and with images that
+umoci and skopeo made. Their unpacking is the measure of ours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import Udockpy
+from conftest import BUSYBOX
+from support.product import text
+from support.world import missing
+from world.registry import PASSWORD, PROGRAMS, USER, Registries, run
+from zoo import Zoo
+
+from udockpy.layer.fakedb import Fakedb
+from udockpy.layer.member import Kind, Member
+from udockpy.layer.tree_reader import TreeReader
+
+
+@pytest.fixture(scope="session")
+def registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registries]:
+    for program, package in PROGRAMS.items():
+        if shutil.which(program) is None:
+            missing(f"{program}: not found (apt-get install {package})")
+    made = Registries(tmp_path_factory.mktemp("registries") / "all")
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory, registries: Registries) -> Zoo:
+    if not os.access(BUSYBOX, os.X_OK):
+        missing(f"{BUSYBOX}: not found (apt-get install busybox-static)")
+    return Zoo(tmp_path_factory.mktemp("zoo"), registries, Path(BUSYBOX))
+
+
+def image_of(udockpy: Udockpy, name: str) -> dict[str, Any]:
+    (found,) = (
+        row for row in json.loads(udockpy.output("images", "--json")) if row["name"] == name
+    )
+    return dict(found)
+
+
+def pull(udockpy: Udockpy, *words: str | Path) -> dict[str, Any]:
+    return image_of(udockpy, udockpy.output("pull", "-q", *words))
+
+
+def tree(rootfs: str) -> dict[str, Member]:
+    with Fakedb(f"{rootfs}/../fakedb", read_only=True) as fakedb:
+        return {member.name: member for member in TreeReader(rootfs, fakedb).members()}
+
+
+def rootless_owner(path: Path) -> tuple[int, int]:
+    """What umoci without root remembers: user.rootlesscontainers, two numbers as protobuf."""
+    try:
+        data = os.getxattr(path, "user.rootlesscontainers", follow_symlinks=False)
+    except OSError:
+        return 0, 0
+    fields, at = {1: 0, 2: 0}, 0
+    while at < len(data):
+        field, at, value, shift = data[at] >> 3, at + 1, 0, 0
+        while True:
+            value |= (data[at] & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if not data[at - 1] & 0x80:
+                break
+        fields[field] = 0 if value == 0xFFFFFFFF else value  # "as it is", which is the root's
+    return fields[1], fields[2]
+
+
+def assert_same(rootfs: str, wanted: Path) -> None:
+    """Ours against umoci's: names, kinds, contents, modes, owners, times, links."""
+    ours = tree(rootfs)
+    theirs = {
+        os.path.relpath(os.path.join(base, name), wanted)
+        for base, folders, names in os.walk(wanted)
+        for name in (*folders, *names)
+    }
+    # What is in a directory of mode 0 can be seen in ours alone.
+    assert set(ours) - {"", "opt/t/noperm/in"} == theirs
+    for name in sorted(theirs):
+        member, path, real = ours[name], wanted / name, Path(rootfs, name)
+        found = path.lstat()
+        if member.kind is Kind.CHARACTER:
+            assert stat.S_ISREG(found.st_mode)  # umoci without root makes no devices
+            assert (member.rdev, member.mode) == ((1, 3), 0o666)
+            continue
+        assert real.lstat().st_mtime_ns == found.st_mtime_ns, name
+        if member.kind is Kind.HARDLINK:
+            assert path.samefile(wanted / member.link), name
+            continue
+        assert member.kind.value == stat.S_IFMT(found.st_mode), name
+        assert found.st_nlink == real.lstat().st_nlink or stat.S_ISDIR(found.st_mode), name
+        if member.kind is Kind.SYMLINK:
+            assert os.readlink(path) == member.link
+            continue
+        assert member.mode == stat.S_IMODE(found.st_mode), name
+        assert (member.uid, member.gid) == rootless_owner(path), name
+        if member.kind is Kind.FILE:
+            assert real.read_bytes() == path.read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("name", "tag"),
+    [
+        ("base:gz", "base"),
+        ("changed:gz", "changed"),
+        ("opaque:gz", "opaque"),
+        ("opaque:zstd", "opaque"),
+        ("opaque:plain", "opaque"),
+        ("opaque:v2s2", "opaque"),
+        ("multi:oci", "opaque"),
+        ("multi:list", "opaque"),
+    ],
+)
+def test_what_is_pulled_is_what_umoci_unpacks(
+    udockpy: Udockpy, zoo: Zoo, name: str, tag: str
+) -> None:
+    words = ("--platform", "linux/amd64", "--insecure", f"docker://{zoo.reference(name)}")
+    assert_same(pull(udockpy, *words)["rootfs"], zoo.unpacked(tag))
+
+
+def test_what_umoci_without_root_cannot_keep_is_kept(udockpy: Udockpy, zoo: Zoo) -> None:
+    found = tree(pull(udockpy, "--insecure", zoo.reference("base:gz"))["rootfs"])
+    assert found["opt/t/suid"].mode == 0o4755
+    assert (found["opt/t/sgid"].mode, found["opt/t/sgid"].gid) == (0o2755, 42)
+    assert dict(found["opt/t/cap"].xattrs)["security.capability"].hex().startswith("01000002")
+    assert found["opt/t/noted"].xattrs == (("user.note", b"hi"),)
+    assert found["opt/t/noperm"].mode == 0
+    assert found["opt/t/noperm/in"].size == 2
+
+
+@pytest.mark.parametrize(
+    "source", ["oci:layout:opaque", "oci-archive:oci.tar", "docker-archive:docker.tar", "dir:dir"]
+)
+def test_images_in_files_are_pulled(udockpy: Udockpy, zoo: Zoo, source: str) -> None:
+    transport, path = source.split(":", 1)
+    row = pull(udockpy, f"{transport}:{zoo.folder}/{path}", "own/name:1")
+    assert row["name"] == "docker.io/own/name:1"
+    assert_same(row["rootfs"], zoo.unpacked("opaque"))
+
+
+def test_the_store_is_a_layout_that_other_tools_read(
+    udockpy: Udockpy, zoo: Zoo, tmp_path: Path
+) -> None:
+    row = pull(udockpy, "--insecure", zoo.reference("opaque:gz"))
+    other = pull(udockpy, "--insecure", zoo.reference("base:gz"))
+    store = f"{udockpy.home}/images"
+    run("umoci", "unpack", "--rootless", "--image", f"{store}:{row['name']}", tmp_path / "umoci")
+    assert_same(row["rootfs"], tmp_path / "umoci/rootfs")
+    policy = ("skopeo", "--insecure-policy")
+    run(*policy, "copy", "-q", f"oci:{store}:{other['name']}", f"dir:{tmp_path / 'dir'}")
+    copied = json.loads((tmp_path / "dir/manifest.json").read_text())
+    assert [layer["digest"] for layer in copied["layers"]] == zoo.layers("base")
+
+
+@pytest.mark.parametrize("flavour", ["tls", "basic", "token"])
+def test_authorities_and_passwords(
+    udockpy: Udockpy, registries: Registries, zoo: Zoo, flavour: str
+) -> None:
+    host = registries.hosts[flavour]
+    reference = f"{host}/env/base:gz"
+    said = udockpy.refusal("pull", reference)
+    assert "certificate is not trusted" in said
+    assert f"certs.d/{host}" in said
+    trusting = ("--cert-dir", registries.certificates)
+    if flavour == "basic":
+        said = udockpy.refusal("pull", "-q", *trusting, reference)
+        assert "denied: it wants to know who you are" in said
+        assert f"udockpy login {host}" in said
+    if flavour != "tls":
+        login = ("login", *trusting, "--username", USER, "--password-stdin", host)
+        assert "denied" in udockpy.refusal(*login, input=b"wrong\n")
+        assert not list(udockpy.cwd.rglob("*.json"))
+        assert "logged in" in udockpy.output(*login, input=f"{PASSWORD}\n".encode())
+        (kept,) = udockpy.cwd.rglob("*.json")
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        # skopeo takes what we keep, and we what it keeps.
+        inspect = ("skopeo", "inspect", "--cert-dir", registries.certificates, "--authfile", kept)
+        assert json.loads(run(*inspect, f"docker://{reference}"))["Architecture"] == "amd64"
+    folder = udockpy.cwd / ".config/containers/certs.d" / host
+    folder.mkdir(parents=True)
+    shutil.copy(registries.certificates / "ca.crt", folder)
+    pull(udockpy, reference)
+    assert "gz" in udockpy.output("tags", f"{host}/env/opaque").split()
+    if flavour != "tls":
+        assert udockpy.output("logout", host) == "logged out"
+        assert udockpy.output("logout", host) == "was not logged in"
+        assert PASSWORD not in kept.read_text()
+    if flavour == "basic":
+        assert "denied" in udockpy.refusal("tags", f"{host}/env/base")
+
+
+def test_an_identity_token_stands_for_the_password(
+    udockpy: Udockpy, registries: Registries, zoo: Zoo
+) -> None:
+    host = registries.hosts["token"]
+    auths = {"auths": {host: {"auth": "", "identitytoken": "identity-of-tester"}}}
+    (udockpy.cwd / "auth.json").write_text(json.dumps(auths))
+    udockpy.environ["REGISTRY_AUTH_FILE"] = "auth.json"
+    trusting = ("--cert-dir", registries.certificates)
+    pull(udockpy, *trusting, f"{host}/env/base:gz")
+    (udockpy.cwd / "auth.json").write_text(json.dumps(auths).replace("of-tester", "of-nobody"))
+    assert "denied" in udockpy.refusal("pull", "-q", *trusting, f"{host}/env/base:gz")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("base:none", "not found"),
+        ("none:gz", "not found"),
+        ("base@sha256:" + "0" * 64, "not found"),
+        ("Base", 'the part "Base"'),
+    ],
+)
+def test_images_that_are_not_there(udockpy: Udockpy, zoo: Zoo, name: str, reason: str) -> None:
+    assert reason in udockpy.refusal("pull", "-q", "--insecure", zoo.reference(name))
+    assert udockpy.state() == []
+
+
+def test_a_registry_without_tls_is_used_only_when_allowed(udockpy: Udockpy, zoo: Zoo) -> None:
+    reference = zoo.reference("base:gz")
+    assert "--insecure" in udockpy.refusal("pull", reference)
+    udockpy.environ["UDOCKPY_INSECURE_REGISTRIES"] = zoo.registries.http
+    pull(udockpy, reference)
+
+
+def test_a_platform_that_is_not_there(udockpy: Udockpy, zoo: Zoo) -> None:
+    words = ("pull", "-q", "--insecure", "--platform")
+    said = udockpy.refusal(*words, "linux/s390x", zoo.reference("multi:oci"))
+    assert "linux/s390x is wanted, there is linux/amd64, linux/arm64" in said
+    assert "it is for linux/amd64" in udockpy.refusal(
+        *words, "linux/arm64", zoo.reference("base:gz")
+    )
+    row = pull(udockpy, "--insecure", "--platform", "linux/arm64", zoo.reference("multi:list"))
+    assert row["platform"] == "linux/arm64"
+
+
+def test_blobs_that_are_not_what_they_should_be(
+    udockpy: Udockpy, registries: Registries, zoo: Zoo
+) -> None:
+    reference = zoo.reference("base:gz")
+    (layer,) = zoo.layers("base")
+    blob = registries.blob(layer)
+    good = blob.read_bytes()
+    try:
+        blob.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        assert "is not the blob" in udockpy.refusal("pull", "-q", "--insecure", reference)
+        blob.write_bytes(good[:-100])
+        said = udockpy.refusal("pull", "-q", "--insecure", reference)
+        assert "cut off" in said or "unexpected answer 416" in said
+    finally:
+        blob.write_bytes(good)
+    assert udockpy.state() == []
+    # What came before the cut need not come again.
+    partial = udockpy.home / "downloads" / layer.replace(":", "-")
+    assert partial.read_bytes() == good[:-100]
+    done = udockpy("pull", "--insecure", reference)
+    assert (done.returncode, done.stdout.decode().strip()) == (0, reference)
+    assert "are there" in done.stderr.decode()
+    assert not partial.exists()
+
+
+def test_two_pulls_at_once_bring_each_blob_once(udockpy: Udockpy, zoo: Zoo) -> None:
+    words = udockpy.words("pull", "--insecure", zoo.reference("opaque:gz"))
+    how: dict[str, Any] = {"cwd": udockpy.cwd, "env": udockpy.environ}
+    both = [
+        subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **how)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=60)[1].decode() for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    lines = [line for part in said for line in part.splitlines() if "layer" in line]
+    assert len(lines) == 6
+    assert sum("is there" in line for line in lines) == 3
+
+
+def test_a_second_pull_brings_nothing(udockpy: Udockpy, zoo: Zoo) -> None:
+    pull(udockpy, "--insecure", zoo.reference("opaque:gz"))
+    said = udockpy("pull", "--insecure", zoo.reference("opaque:v2s2")).stderr.decode()
+    lines = [line for line in said.splitlines() if "layer" in line]
+    assert len(lines) == 3
+    assert all("is there" in line for line in lines)
+    assert len(os.listdir(udockpy.home / "trees")) == 1
+
+
+def test_what_no_image_needs_goes_with_the_last_that_did(udockpy: Udockpy, zoo: Zoo) -> None:
+    base, changed = zoo.reference("base:gz"), zoo.reference("changed:gz")
+    for reference in (base, changed):
+        pull(udockpy, "--insecure", reference)
+    blobs = udockpy.home / "images/blobs/sha256"
+    shared = zoo.layers("base")[0].partition(":")[2]
+    udockpy.output("rmi", changed)
+    assert (blobs / shared).exists()
+    udockpy.output("rmi", base.removesuffix(":gz") + ":gz")
+    assert os.listdir(blobs) == []
+    assert udockpy.state() == []
+    assert "no such image" in udockpy.refusal("rmi", base)
+
+
+def test_an_image_is_run_by_its_reference(udockpy: Udockpy, zoo: Zoo) -> None:
+    reference = f"docker://{zoo.reference('base:gz')}"
+    udockpy.environ["UDOCKPY_INSECURE_REGISTRIES"] = zoo.registries.http
+    done = udockpy("run", "--rm", reference, "/bin/cat", "/etc/issue")
+    assert (done.returncode, done.stdout) == (0, b"zoo\n"), text(done)
+    assert b"layer 1/1" in done.stderr
+    assert udockpy.output("run", "--rm", reference, "/bin/cat", "/etc/issue") == "zoo"
+    # The tree is a cache.
+    shutil.move(udockpy.home / "trees", udockpy.home / "gone")
+    name = zoo.reference("base:gz")
+    assert udockpy.output("exec", name, "/bin/cat", "/etc/issue") == "zoo"
+    container = udockpy.output("create", reference)
+    udockpy.output("rmi", name)
+    assert udockpy.output("run", container, "/bin/cat", "/etc/issue") == "zoo"
+
+
+def test_a_bare_word_is_not_downloaded(udockpy: Udockpy) -> None:
+    assert "no such sandbox, container or image" in udockpy.refusal("run", "mistyped", "true")
+
+
+def test_inspect_tells_what_the_image_says(udockpy: Udockpy, zoo: Zoo) -> None:
+    reference = zoo.reference("opaque:gz")
+    pull(udockpy, "--insecure", reference)
+    (found,) = json.loads(udockpy.output("inspect", reference))
+    assert found["config"]["config"]["User"] == "1234:5678"
+    assert found["digest"] == image_of(udockpy, reference)["digest"]
+    assert len(found["manifest"]["layers"]) == 3
