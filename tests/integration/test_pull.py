@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -337,3 +338,23 @@ def test_inspect_tells_what_the_image_says(udockpy: Udockpy, zoo: Zoo) -> None:
     assert found["config"]["config"]["User"] == "1234:5678"
     assert found["digest"] == image_of(udockpy, reference)["digest"]
     assert len(found["manifest"]["layers"]) == 3
+
+
+def test_a_pull_that_is_killed_at_any_moment_is_done_by_the_next(
+    udockpy: Udockpy, zoo: Zoo
+) -> None:
+    reference = zoo.reference("opaque:gz")
+    words = udockpy.words("pull", "--insecure", reference)
+    how: dict[str, Any] = {"cwd": udockpy.cwd, "env": udockpy.environ}
+    for milliseconds in range(250, 600, 50):
+        process = subprocess.Popen(
+            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **how
+        )
+        time.sleep(milliseconds / 1000)
+        process.kill()
+        process.wait()
+    assert_same(pull(udockpy, "--insecure", reference)["rootfs"], zoo.unpacked("opaque"))
+    udockpy.output("rmi", reference)
+    assert udockpy.state() == []
+    assert os.listdir(udockpy.home / "images/blobs/sha256") == []
+    assert not (udockpy.home / "downloads").exists()
