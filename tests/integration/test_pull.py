@@ -20,7 +20,7 @@ from conftest import BUSYBOX
 from support.product import text
 from support.world import missing
 from world.registry import PASSWORD, PROGRAMS, USER, Registries, run
-from zoo import Zoo
+from zoo import COPY, Zoo
 
 from udockpy.layer.fakedb import Fakedb
 from udockpy.layer.member import Kind, Member
@@ -358,3 +358,36 @@ def test_a_pull_that_is_killed_at_any_moment_is_done_by_the_next(
     assert udockpy.state() == []
     assert os.listdir(udockpy.home / "images/blobs/sha256") == []
     assert not (udockpy.home / "downloads").exists()
+
+
+@pytest.mark.parametrize("flavour", ["http", "basic", "token"])
+def test_what_is_pushed_others_pull(
+    udockpy: Udockpy, registries: Registries, zoo: Zoo, tmp_path: Path, flavour: str
+) -> None:
+    pull(udockpy, f"oci:{zoo.layout}:opaque", "own:1")
+    host = registries.hosts[flavour]
+    target = f"{host}/pushed/{flavour}:1"
+    how = ("--insecure",) if flavour == "http" else ("--cert-dir", registries.certificates)
+    if flavour != "http":
+        # Whoever has not said who he is may not push.
+        assert "denied" in udockpy.refusal("push", "-q", *how, "own:1", target)
+        login = ("login", *how, "--username", USER, "--password-stdin", host)
+        udockpy.output(*login, input=f"{PASSWORD}\n".encode())
+    assert udockpy.output("push", "-q", *how, "own:1", target) == target
+    again = udockpy("push", *how, "own:1", target).stderr.decode()
+    assert again.count("is there") == 4
+    # All registries here have one storage.
+    source = f"docker://{registries.http}/pushed/{flavour}:1"
+    run(*COPY, "--src-tls-verify=false", source, f"oci:{tmp_path}/back:1")
+    run("umoci", "unpack", "--rootless", "--image", f"{tmp_path}/back:1", tmp_path / "bundle")
+    row = image_of(udockpy, "docker.io/library/own:1")
+    assert_same(row["rootfs"], tmp_path / "bundle/rootfs")
+    pull(udockpy, *how, target)
+    moved = udockpy("push", *how, target, f"{host}/moved/{flavour}:1")
+    assert moved.returncode == 0, text(moved)
+    assert f"taken from pushed/{flavour}" in moved.stderr.decode()
+
+
+def test_what_has_no_layers_is_not_pushed(udockpy: Udockpy, image: str) -> None:
+    assert "has no layers" in udockpy.refusal("push", image, "h.org/x")
+    assert "no such image" in udockpy.refusal("push", "none", "h.org/x")

@@ -22,6 +22,7 @@ VERBS = {
     "logout": "udockpy.cli.login:logout",
     "ps": "udockpy.cli.ps:ps",
     "pull": "udockpy.cli.pull:pull",
+    "push": "udockpy.cli.push:push",
     "rm": "udockpy.cli.rm:rm",
     "rmi": "udockpy.cli.rmi:rmi",
     "run": "udockpy.cli.run:run",

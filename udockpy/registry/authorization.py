@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from udockpy.errors import RegistryError
 from udockpy.registry import challenge as challenges
+from udockpy.registry import http as https
 from udockpy.registry.credentials import Credentials
 
 TYPE_CHECKING = False
@@ -68,7 +69,7 @@ class Authorization:
     def _fetch(self, challenge: Challenge, scope: str) -> tuple[str, float]:
         realm = self._realm(challenge)
         # What the registry asks for, and what we know to need: one of them may be missing.
-        scopes = list(dict.fromkeys(filter(None, (scope, challenge.get("scope")))))
+        scopes = list(dict.fromkeys(f"{scope} {challenge.get('scope')}".split()))
         service = [("service", challenge.get("service"))] if challenge.get("service") else []
         if self.credentials and self.credentials.identity_token:
             document = self._post(realm, service, scopes)
@@ -101,7 +102,7 @@ class Authorization:
         url = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query), ""))
         response = self.http.open("GET", url, headers=headers)
         if response.status in (404, 405) and self.credentials:
-            response.release_conn()  # some servers know OAuth2 alone
+            https.finish(response)  # some servers know OAuth2 alone
             return self._post(realm, service, scopes)
         return self._document(realm, response)
 
@@ -127,7 +128,7 @@ class Authorization:
 
     def _document(self, realm: str, response: BaseHTTPResponse) -> dict[str, Any]:
         content = response.read(MAX_ANSWER)
-        response.release_conn()
+        https.finish(response)
         if response.status in (400, 401, 403):
             raise denied(self.http.host, known=self.credentials is not None)
         if response.status != 200:

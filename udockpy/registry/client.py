@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+from typing import IO, NamedTuple
+from urllib.parse import urlencode
 
 from urllib3.exceptions import HTTPError
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 
 CHUNK = 1 << 18
+PIECE = 16 << 20  # bytes of an upload that are sent, and if need be sent again, at once
 SERVERS = {DEFAULT_HOST: "registry-1.docker.io"}
 ACCEPT = ", ".join((*media.INDEXES, *media.MANIFESTS, *media.DOCKER_SCHEMA1))
 MAX_PAGES = 1000
@@ -67,8 +69,7 @@ class Registry:
     def check_login(self) -> bool:
         """Asks the registry whether it takes the credentials; False when it takes anybody."""
         response = self.http.open("GET", f"{self._url()}/v2/")
-        response.drain_conn()
-        response.release_conn()
+        https.finish(response)
         if response.status != 401:
             self._expect(response, "", (200, 404))
             return False
@@ -77,7 +78,7 @@ class Registry:
         headers = {"Authorization": self.authorization.header("")}
         response = self.http.open("GET", f"{self._url()}/v2/", headers=headers)
         self._expect(response, "", (200,))
-        response.release_conn()
+        https.finish(response)
         return True
 
     def manifest(self, reference: Remote, version: str = "") -> Fetched:
@@ -115,6 +116,68 @@ class Registry:
                     reason = f"cut off after {sink.offset} of {blob.size} bytes, again and again"
                     raise RegistryError("registry", self.host, f"{subject}: {reason}") from e
                 https.pause(attempt)
+
+    def has(self, repository: str, blob: Descriptor) -> bool:
+        """Whether a blob need not be pushed."""
+        path = f"blobs/{blob.digest}"
+        scope = _pushing(repository)
+        response = self._ask("HEAD", repository, path, repository, scope=scope, expected=(200, 404))
+        https.finish(response)
+        return response.status == 200
+
+    def push(self, repository: str, blob: Descriptor, file: IO[bytes], source: str) -> bool:
+        """Uploads a blob, in pieces; False where the registry took it from the repository `source`
+        (may be empty) that it has itself.
+        """
+        scope, subject = _pushing(repository), f"{repository}@{blob.digest}"
+        path = "blobs/uploads/"
+        if source:
+            path += "?" + urlencode({"mount": blob.digest, "from": source})
+            scope += f" repository:{source}:pull"
+        response = self._ask("POST", repository, path, subject, scope=scope, expected=(201, 202))
+        https.finish(response)
+        offset = 0
+        while response.status != 201 and (chunk := file.read(PIECE)):
+            headers = {
+                "Content-Type": "application/octet-stream",
+                "Content-Range": f"{offset}-{offset + len(chunk) - 1}",
+            }
+            response = self._ask(
+                "PATCH",
+                repository,
+                self._location(response),
+                subject,
+                headers,
+                scope=scope,
+                expected=(202,),
+                body=chunk,
+            )
+            https.finish(response)
+            offset += len(chunk)
+        if response.status == 201:
+            return False
+        end = self._location(response)
+        end += ("&" if "?" in end else "?") + urlencode({"digest": blob.digest})
+        response = self._ask(
+            "PUT", repository, end, subject, scope=scope, expected=(201,), body=b""
+        )
+        https.finish(response)
+        return True
+
+    def push_manifest(self, reference: Remote, content: bytes, media_type: str) -> None:
+        """Puts a manifest, whose blobs are there, under the reference's tag or digest."""
+        repository = reference.repository
+        response = self._ask(
+            "PUT",
+            repository,
+            f"manifests/{reference.tag or reference.digest}",
+            f"{repository}{reference.suffix}",
+            {"Content-Type": media_type},
+            scope=_pushing(repository),
+            expected=(200, 201),
+            body=content,
+        )
+        https.finish(response)
 
     def tags(self, repository: str) -> list[str]:
         """All tags of a repository."""
@@ -156,7 +219,7 @@ class Registry:
             self._base = f"https://{server}"
             if self.http.access.insecure:
                 try:
-                    self.http.open("GET", f"{self._base}/v2/").release_conn()
+                    https.finish(self.http.open("GET", f"{self._base}/v2/"))
                 except RegistryError:
                     self._base = f"http://{server}"
         return self._base
@@ -169,16 +232,41 @@ class Registry:
         headers: Mapping[str, str],
         expected: tuple[int, ...] = (200,),
     ) -> BaseHTTPResponse:
-        """Asks for something of a repository, and says who asks when that is wanted."""
-        url, scope = f"{self._url()}/v2/{repository}/{path}", f"repository:{repository}:pull"
+        """Reads something of a repository."""
+        scope = f"repository:{repository}:pull"
+        return self._ask("GET", repository, path, subject, headers, scope=scope, expected=expected)
+
+    def _location(self, response: BaseHTTPResponse) -> str:
+        """Where an upload goes on."""
+        location = response.headers.get("Location", "")
+        return self.http.redirected(f"{self._url()}/v2/", location)
+
+    def _ask(
+        self,
+        method: str,
+        repository: str,
+        path: str,
+        subject: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        scope: str,
+        expected: tuple[int, ...],
+        body: bytes | None = None,
+    ) -> BaseHTTPResponse:
+        """Asks something of a repository, and says who asks when that is wanted. `path` may be an
+        address that the registry gave.
+        """
+        base = self._url()
+        url = path if "://" in path else f"{base}/v2/{repository}/{path}"
+        # An address elsewhere, for an upload, has its own signature.
+        own = https.origin(url) == https.origin(base)
         for _ in range(MAX_CHALLENGES):
             who = self.authorization.header(scope)
-            sent = {**headers, **({"Authorization": who} if who else {})}
-            response = self.http.open("GET", url, headers=sent)
-            if response.status != 401:
+            sent = {**(headers or {}), **({"Authorization": who} if who and own else {})}
+            response = self.http.open(method, url, headers=sent, body=body)
+            if response.status != 401 or not own:
                 break
-            response.drain_conn()
-            response.release_conn()
+            https.finish(response)
             if not self.authorization.answer(response, scope, who):
                 break
         self._expect(response, subject, expected)
@@ -188,7 +276,7 @@ class Registry:
         if response.status in expected:
             return
         said = _message(response)
-        response.release_conn()
+        https.finish(response)
         known = self.authorization.credentials is not None
         if response.status in (401, 403):
             raise denied(self.host, known=known, what=subject)
@@ -208,13 +296,17 @@ class Registry:
         raise RegistryError("registry", self.host, prefix + reason, hint=hint)
 
 
+def _pushing(repository: str) -> str:
+    return f"repository:{repository}:pull,push"
+
+
 def _read(response: BaseHTTPResponse, limit: int) -> bytes:
     try:
         content = response.read(limit)
     except HTTPError as e:
         raise RegistryError("registry", "", f"the answer was cut off ({e})") from e
     finally:
-        response.release_conn()
+        https.finish(response)
     return content
 
 

@@ -6,6 +6,7 @@ credentials, and how long a batch job waits, must not be left to defaults.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from typing import NamedTuple
@@ -30,6 +31,7 @@ REDIRECTS = (301, 302, 303, 307, 308)
 MAX_REDIRECTS = 5
 BUSY = (408, 429, 500, 502, 503, 504)
 ATTEMPTS = 5
+LITTLE = 1 << 16
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds
 TIMEOUT = urllib3.Timeout(connect=15, read=60)
 
@@ -60,7 +62,7 @@ class Http:
     ) -> BaseHTTPResponse:
         """Sends a request until there is an answer that is no redirect and no plea for patience.
 
-        The caller reads the body, which is as it was sent, and then calls release_conn().
+        The caller reads the body, which is as it was sent, and then calls finish().
         """
         sent = {"User-Agent": f"udockpy/{__version__}", "Accept-Encoding": "identity"}
         sent.update(headers or {})
@@ -69,10 +71,9 @@ class Http:
             location = response.headers.get("Location")
             if response.status not in REDIRECTS or location is None:
                 return response
-            response.drain_conn()
-            response.release_conn()
-            target = self._redirected(url, location)
-            if _origin(target) != _origin(url):
+            finish(response)
+            target = self.redirected(url, location)
+            if origin(target) != origin(url):
                 sent.pop("Authorization", None)
             url = target
         raise self.failed(url, f"more than {MAX_REDIRECTS} redirects")
@@ -100,8 +101,7 @@ class Http:
                 continue
             if response.status not in BUSY or attempt == ATTEMPTS:
                 return response
-            response.drain_conn()
-            response.release_conn()
+            finish(response)
             pause(attempt, response.headers.get("Retry-After", ""))
         raise AssertionError("not reached")
 
@@ -141,7 +141,8 @@ class Http:
             insecure=self.access.insecure,
         )
 
-    def _redirected(self, url: str, location: str) -> str:
+    def redirected(self, url: str, location: str) -> str:
+        """Where an answer of `url` sends us, if that is allowed."""
         target = urljoin(url, location)
         scheme = urlsplit(target).scheme
         # From plain HTTP, which the user allowed, anything is a step up; never from TLS down.
@@ -150,6 +151,15 @@ class Http:
         if not urlsplit(target).hostname:
             raise self.failed(url, "it redirects to nowhere")
         return target
+
+
+def finish(response: BaseHTTPResponse) -> None:
+    """Gives the connection of an answer back, whose rest does not matter; unless that is long."""
+    with contextlib.suppress(HTTPError):
+        if len(response.read(LITTLE)) < LITTLE:
+            response.release_conn()
+            return
+    response.close()
 
 
 def pause(attempt: int, retry_after: str = "") -> None:
@@ -162,7 +172,8 @@ def pause(attempt: int, retry_after: str = "") -> None:
     time.sleep(seconds)
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Who answers at an address."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 

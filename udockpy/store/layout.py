@@ -77,10 +77,9 @@ class Layout(NamedTuple):
             self.write_index(())
 
     def put(self, content: bytes, digest: str) -> None:
-        """Writes a small blob, of which the digest was checked."""
-        if not self.has(digest):
-            homes.make(os.path.dirname(self.blob(digest)))
-            atomic.write(self.blob(digest), content)
+        """Writes a small blob, of which the digest was checked; mends one that is damaged."""
+        homes.make(os.path.dirname(self.blob(digest)))
+        atomic.write_if_changed(self.blob(digest), content)
 
     def write_index(self, entries: Iterable[Descriptor]) -> None:
         """Replaces the index. The caller holds its lock."""

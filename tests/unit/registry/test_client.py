@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import threading
 import time
@@ -33,12 +34,14 @@ Handle = Callable[["Handler"], None]
 class Handler(BaseHTTPRequestHandler):
     """Leaves the answer to the test."""
 
+    protocol_version = "HTTP/1.1"  # connections are used again
+
     def do_GET(self) -> None:
         server: Any = self.server
         server.seen.append((self.path, dict(self.headers)))
         server.handle_path(self)
 
-    do_POST = do_GET
+    do_POST = do_PATCH = do_PUT = do_GET
 
     def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)
@@ -243,7 +246,7 @@ def test_redirects_to_anything_but_the_web_are_refused(server: Server, target: s
 def test_redirects_from_tls_to_plain_http_are_refused() -> None:
     http = https.Http("h.org", Access(insecure=True), {})
     with pytest.raises(RegistryError, match="redirects to http:, which is refused"):
-        http._redirected("https://h.org/x", "http://h.org/y")
+        http.redirected("https://h.org/x", "http://h.org/y")
 
 
 def test_redirects_in_a_circle_end(server: Server) -> None:
@@ -264,13 +267,14 @@ def token_server(server: Server, token: Handle) -> None:
     server.on["/token"] = token
 
 
-def test_a_token_is_fetched_once_with_the_scope(server: Server) -> None:
+def test_a_token_is_fetched_once_with_the_scope(server: Server, quick: list[float]) -> None:
     token_server(server, lambda to: to.answer(200, b'{"token": "good", "expires_in": 300}'))
     registry = client(server, ME)
     for _ in range(3):
         sink = Memory()
         registry.fetch(reference(server), BLOB, sink)
         assert sink.content == CONTENT
+    assert quick == []  # nothing had to be tried twice
     asked = [path for path, _ in server.seen if path.startswith("/token")]
     assert asked == ["/token?service=s+p&scope=repository%3Aa%2Fb%3Apull&account=me"]
 
@@ -357,3 +361,27 @@ def test_plain_http_is_spoken_only_when_allowed(server: Server) -> None:
     assert "--insecure" in caught.value.hint
     server.on["/v2/a/b/tags/list"] = lambda to: to.answer(200, b'{"tags": null}')
     assert Registry(server.host, Access(insecure=True), None, {}).tags("a/b") == []
+
+
+def test_a_blob_is_pushed_in_pieces(
+    server: Server, quick: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("udockpy.registry.client.PIECE", 500_000)
+    came = []
+
+    def upload(to: Handler) -> None:
+        body = to.rfile.read(int(to.headers["Content-Length"]))
+        came.append((to.command, to.path, len(body)))
+        count = sum(size for _, _, size in came)
+        to.answer(201 if to.command == "PUT" else 202, Location=f"/upload?at={count}")
+
+    server.on["/v2/a/b/blobs/uploads/"] = server.on["/upload"] = upload
+    assert client(server).push("a/b", BLOB, io.BytesIO(CONTENT), "")
+    assert quick == []
+    assert came == [
+        ("POST", "/v2/a/b/blobs/uploads/", 0),
+        ("PATCH", "/upload?at=0", 500_000),
+        ("PATCH", "/upload?at=500000", 500_000),
+        ("PATCH", "/upload?at=1000000", 280_000),
+        ("PUT", f"/upload?at=1280000&digest={DIGEST.replace(':', '%3A')}", 0),
+    ]
