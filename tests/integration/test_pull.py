@@ -391,3 +391,29 @@ def test_what_is_pushed_others_pull(
 def test_what_has_no_layers_is_not_pushed(udockpy: Udockpy, image: str) -> None:
     assert "has no layers" in udockpy.refusal("push", image, "h.org/x")
     assert "no such image" in udockpy.refusal("push", "none", "h.org/x")
+
+
+def test_an_image_says_how_it_is_run(udockpy: Udockpy, zoo: Zoo) -> None:
+    layout = zoo.folder / "says"
+    if not layout.exists():
+        run("cp", "-a", zoo.layout, layout)
+    words = (
+        *("--config.entrypoint", "/bin/sh", "--config.entrypoint", "-c"),
+        *("--config.cmd", "echo cmd $ZOO $0 $1; pwd", "--config.workingdir", "/opt/t"),
+        *("--config.env", "ZOO=zoo", "--config.env", "PATH=/bin"),
+    )
+    run("umoci", "config", "--image", f"{layout}:base", "--tag", "says", *words)
+    pull(udockpy, f"oci:{layout}:says", "says:1")
+    for name in ("CWD", "HOME", "TMP"):
+        udockpy.environ[f"UDOCKPY_BIND_{name}"] = "no"
+    container = udockpy.output("create", "says:1")
+    for target in (("--rm", "says:1"), ("--read-only", "says:1"), (container,)):
+        assert udockpy.output("run", *target) == "cmd zoo /bin/sh\n/opt/t"
+        assert udockpy.output("run", *target, "echo args $PATH $0", "a") == "args /bin a"
+        assert udockpy.output("run", "-e", "ZOO=mine", *target).startswith("cmd mine")
+        assert udockpy.output("run", "--entrypoint", "/bin/cat", *target, "/etc/issue") == "zoo"
+    assert udockpy.output("exec", container, "/bin/cat", "/etc/issue") == "zoo"
+    copy = udockpy.output("create", container)
+    assert udockpy.output("run", copy) == "cmd zoo /bin/sh\n/opt/t"
+    shell = udockpy("shell", container, input=b"echo $0\n")
+    assert (shell.returncode, shell.stdout) == (0, b"/bin/sh\n"), text(shell)

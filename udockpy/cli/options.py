@@ -35,6 +35,14 @@ RUN_OPTIONS = (
     Option("env_file", LIST, ("--env-file",), "read variables from a file, one a line", "FILE"),
     Option("workdir", VALUE, ("-w", "--workdir"), "start in this directory of the guest", "DIR"),
     Option(
+        "entrypoint",
+        VALUE,
+        ("--entrypoint",),
+        "run this program of the guest instead of the image's",
+        "PROGRAM",
+        ("run",),
+    ),
+    Option(
         "user",
         VALUE,
         ("-u", "--user"),

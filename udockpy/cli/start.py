@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from udockpy.container.options import RunOptions
 
-OPERATIONS = {"run": operations.run, "exec": operations.exec_, "shell": operations.run}
+OPERATIONS = {"run": operations.run, "exec": operations.exec_, "shell": operations.shell}
 
 
 def start(verb: str, options: RunOptions, environ: Mapping[str, str]) -> int:

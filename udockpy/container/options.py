@@ -15,6 +15,7 @@ class RunOptions(NamedTuple):
     env: tuple[str, ...] = ()
     env_file: tuple[str, ...] = ()
     workdir: str | None = None
+    entrypoint: str | None = None  # None: the image's; empty: none
     user: str | None = None
     root: bool = False
     read_only: bool = False

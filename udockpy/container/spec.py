@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from udockpy.container.users import Accounts
 
 
+class Says(NamedTuple):
+    """What an image says of how it is run."""
+
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    workdir: str = ""  # empty where the guest has no such directory
+
+
 class Place(NamedTuple):
     """Where a guest runs, and what was read there."""
 
@@ -26,6 +35,7 @@ class Place(NamedTuple):
     merged: tuple[Bind, ...] = ()  # the password and group files that show the user to his guest
     shell: str = "/bin/sh"
     read_only: bool = False
+    says: Says = Says()
 
 
 class _Person(NamedTuple):
@@ -48,11 +58,11 @@ def plan(config: Config, caller: Caller, place: Place, options: RunOptions) -> P
     every = (*standard, *(() if pretend else place.merged), *named)
     return Plan(
         rootfs=place.rootfs,
-        command=options.command or (place.shell,),
+        command=command(place.says, options) or (place.shell,),
         identity=person.identity,
-        environment=tuple(_environment(config, caller, person, options).items()),
+        environment=tuple(_environment(config, caller, person, place.says, options).items()),
         binds=every,
-        chdir=_chdir(caller, person, every, options.workdir),
+        chdir=_chdir(caller, person, every, place.says, options.workdir),
         read_only=options.read_only or place.read_only,
         fakedb=place.fakedb if pretend else "",
         cache=place.cache,
@@ -60,6 +70,13 @@ def plan(config: Config, caller: Caller, place: Place, options: RunOptions) -> P
         hostname=options.hostname or "",
         map_subuids=pretend and config.map_subuids,
     )
+
+
+def command(says: Says, options: RunOptions) -> tuple[str, ...]:
+    """The guest's command line, as docker puts it together; empty where nobody says one."""
+    if options.entrypoint is None:
+        return (*says.entrypoint, *(options.command or says.cmd))
+    return (*filter(None, (options.entrypoint,)), *options.command)
 
 
 def _person(caller: Caller, accounts: Accounts, options: RunOptions) -> _Person:
@@ -73,7 +90,7 @@ def _person(caller: Caller, accounts: Accounts, options: RunOptions) -> _Person:
 
 
 def _environment(
-    config: Config, caller: Caller, person: _Person, options: RunOptions
+    config: Config, caller: Caller, person: _Person, says: Says, options: RunOptions
 ) -> dict[str, str]:
     host = caller.environ
     if person.identity.pretend:
@@ -81,12 +98,16 @@ def _environment(
     else:
         base = environment.of_user(host, path=config.path, home=person.home)
     words = [word for path in options.env_file for word in environment.read_file(path)]
-    return {**base, **environment.assignments([*words, *options.env], host)}
+    # A word without = would pass on a value of the host's, which is not for an image to ask.
+    image = environment.assignments((word for word in says.env if "=" in word), {})
+    return {**base, **image, **environment.assignments([*words, *options.env], host)}
 
 
-def _chdir(caller: Caller, person: _Person, every: tuple[Bind, ...], workdir: str | None) -> str:
+def _chdir(
+    caller: Caller, person: _Person, every: tuple[Bind, ...], says: Says, workdir: str | None
+) -> str:
     """The guest's first directory: as told, else where the user is if the guest can see that, else
-    his home, else /.
+    his home, else where the image says, else /.
     """
     if workdir is not None:
         if not workdir.startswith("/"):
@@ -94,15 +115,16 @@ def _chdir(caller: Caller, person: _Person, every: tuple[Bind, ...], workdir: st
                 "bad working directory", workdir or "(empty)", "not an absolute path of the guest"
             )
         return workdir
+    elsewhere = says.workdir or "/"
     if person.identity.pretend:
-        return "/"
+        return elsewhere
     for path in (caller.cwd, caller.home):
         if any(
             f"{path}/".startswith(f"{bind.target}/") and bind.source == bind.target
             for bind in every
         ):
             return path
-    return "/"
+    return elsewhere
 
 
 def _namespaces(options: RunOptions) -> tuple[str, ...]:

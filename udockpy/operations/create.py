@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from udockpy import home as homes
-from udockpy.operations import trees, wanted
+from udockpy.operations import says, trees, wanted
 from udockpy.store import containers
 
 TYPE_CHECKING = False
@@ -20,4 +20,5 @@ def create(source: str, name: str | None, environ: Mapping[str, str]) -> Contain
     home = homes.find(environ)
     target = wanted.target(home, source, environ)
     fill = partial(trees.copy, target.tree)
-    return containers.create(home, fill, image=target.name, name=name)
+    config = says.document(home, target)
+    return containers.create(home, fill, image=target.name, name=name, config=config)

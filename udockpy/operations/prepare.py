@@ -13,6 +13,7 @@ from udockpy.engines import host
 from udockpy.engines.interface import Launch
 from udockpy.engines.select import Choice, select
 from udockpy.errors import EngineError, StateError, TargetError, reason_of
+from udockpy.operations import says
 from udockpy.store import sandboxes, targets
 from udockpy.util import atomic
 
@@ -89,14 +90,17 @@ def _place(
     accounts = guest.accounts(rootfs)
     folder = state_folder(home, target)
     wanted = () if options.root else (person.environ.get("SHELL", ""),)
+    said = says.of(home, target)
+    told = spec.command(said, options)
     return spec.Place(
         rootfs=rootfs,
         fakedb=os.path.join(folder, "fakedb"),
         cache=cache_file(home, rootfs),
         accounts=accounts,
         merged=() if options.root or options.user else _merged(folder, accounts, person),
-        shell="" if options.command else guest.find_shell(rootfs, wanted),
+        shell="" if told else guest.find_shell(rootfs, wanted),
         read_only=target.kind == targets.IMAGE,
+        says=said,
     )
 
 

@@ -88,7 +88,13 @@ def run(options: RunOptions, environ: Mapping[str, str]) -> int | Dry | Explaine
 def exec_(options: RunOptions, environ: Mapping[str, str]) -> int | Dry | Explained:
     """Runs a command in a sandbox or a container, or in an image itself, read-only."""
     home = homes.find(environ)
-    return _start(home, wanted.target(home, options.target, environ), options, environ)
+    told = options._replace(entrypoint="")
+    return _start(home, wanted.target(home, options.target, environ), told, environ)
+
+
+def shell(options: RunOptions, environ: Mapping[str, str]) -> int | Dry:
+    """As run(), but what the image would start is not asked for."""
+    return run(options._replace(entrypoint=""), environ)
 
 
 def _only_shows(options: RunOptions) -> bool:
@@ -100,11 +106,12 @@ def _run_new_container(
 ) -> int | Dry | Explained:
     from functools import partial
 
-    from udockpy.operations import trees
+    from udockpy.operations import says, trees
     from udockpy.store import containers
 
     fill = partial(trees.copy, image.tree)
-    container = containers.create(home, fill, image=image.name, name=options.name)
+    config = says.document(home, image)
+    container = containers.create(home, fill, image=image.name, name=options.name, config=config)
     try:
         return _start(home, targets.of_container(container), options, environ)
     finally:

@@ -28,6 +28,11 @@ class Container(NamedTuple):
     def tree(self) -> Tree:
         return tree_in(self.folder)
 
+    @property
+    def image_config(self) -> str:
+        """The file with the configuration of its image, if that had one."""
+        return os.path.join(self.folder, "image.json")
+
 
 class Description(NamedTuple):
     """What `ps -a` and `inspect` tell of a container."""
@@ -48,8 +53,17 @@ def find(home: Home, name: str) -> Container | None:
     return None
 
 
-def create(home: Home, fill: Callable[[Tree], None], *, image: str, name: str | None) -> Container:
-    """Makes a container, with the tree that `fill` makes. It appears when that is complete."""
+def create(
+    home: Home,
+    fill: Callable[[Tree], None],
+    *,
+    image: str,
+    name: str | None,
+    config: bytes | None = None,
+) -> Container:
+    """Makes a container, with the tree that `fill` makes and its image's configuration. It appears
+    when that is complete.
+    """
     import json
 
     identifier = os.urandom(6).hex()
@@ -60,6 +74,8 @@ def create(home: Home, fill: Callable[[Tree], None], *, image: str, name: str | 
         fill(tree_in(scratch))
         document = json.dumps(_bundle(identifier, image, name), indent=1).encode()
         atomic.write(os.path.join(scratch, "config.json"), document)
+        if config is not None:
+            atomic.write(Container(identifier, scratch).image_config, config)
     container = Container(identifier, folder)
     if name is not None:
         _link(home, container, name)

@@ -123,3 +123,22 @@ def test_a_plan_describes_itself_and_is_json(tmp_path: Path) -> None:
     assert "root /rootfs read-only" in made.describe()
     assert "bind /p at /etc/passwd read-only" in made.describe()
     assert json.loads(json.dumps(made.document()))["identity"]["uid"] == 1001
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "words", "wanted"),
+    [
+        (None, (), ("entry", "-x", "cmd")),
+        (None, ("a", "b"), ("entry", "-x", "a", "b")),
+        ("own", (), ("own",)),
+        ("own", ("a",), ("own", "a")),
+        ("", ("a",), ("a",)),
+        ("", (), ()),
+    ],
+)
+def test_the_command_is_put_together_as_docker_does(
+    entrypoint: str | None, words: tuple[str, ...], wanted: tuple[str, ...]
+) -> None:
+    says = spec.Says(("entry", "-x"), ("cmd",))
+    options = RunOptions("t", command=words, entrypoint=entrypoint)
+    assert spec.command(says, options) == wanted
