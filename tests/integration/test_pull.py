@@ -417,3 +417,41 @@ def test_an_image_says_how_it_is_run(udockpy: Udockpy, zoo: Zoo) -> None:
     assert udockpy.output("run", copy) == "cmd zoo /bin/sh\n/opt/t"
     shell = udockpy("shell", container, input=b"echo $0\n")
     assert (shell.returncode, shell.stdout) == (0, b"/bin/sh\n"), text(shell)
+
+
+def test_what_is_saved_is_loaded_by_us_and_by_others(
+    udockpy: Udockpy, zoo: Zoo, tmp_path: Path
+) -> None:
+    for tag in ("base", "opaque"):
+        pull(udockpy, f"oci:{zoo.layout}:{tag}", f"own/{tag}:1")
+    udockpy.output("save", "-o", "both.tar", "own/base:1", "own/opaque:1")
+    before = [image_of(udockpy, f"docker.io/own/{tag}:1")["digest"] for tag in ("base", "opaque")]
+    again = udockpy("save", "own/base:1", "own/opaque:1")
+    assert again.stdout == (udockpy.cwd / "both.tar").read_bytes()
+    for kind in ("oci-archive", "docker-archive"):
+        source = f"{kind}:{udockpy.cwd}/both.tar:docker.io/own/opaque:1"
+        run(*COPY, source, f"oci:{tmp_path}/{kind}:x")
+        bundle = tmp_path / f"bundle-{kind}"
+        run("umoci", "unpack", "--rootless", "--image", f"{tmp_path}/{kind}:x", bundle)
+        row = image_of(udockpy, "docker.io/own/opaque:1")
+        assert_same(row["rootfs"], bundle / "rootfs")
+    udockpy.output("rmi", "own/base:1", "own/opaque:1")
+    names = udockpy.output("load", "-q", input=again.stdout).split()
+    assert names == ["docker.io/own/base:1", "docker.io/own/opaque:1"]
+    assert [image_of(udockpy, name)["digest"] for name in names] == before
+    assert list((udockpy.home / "downloads").iterdir()) == []
+
+
+@pytest.mark.parametrize("archive", ["oci.tar", "docker.tar"])
+def test_archives_of_others_are_loaded(udockpy: Udockpy, zoo: Zoo, archive: str) -> None:
+    name = udockpy.output("load", "-q", "-i", zoo.folder / archive)
+    assert name == "docker.io/zoo/opaque:1"
+    assert_same(image_of(udockpy, name)["rootfs"], zoo.unpacked("opaque"))
+
+
+def test_what_is_no_archive_is_not_loaded(udockpy: Udockpy, box: Path) -> None:
+    (udockpy.cwd / "text").write_text("text")
+    run("tar", "-cf", udockpy.cwd / "tree.tar", "-C", box, ".")
+    assert "no tar archive" in udockpy.refusal("load", "-i", "text")
+    assert "not in the archive" in udockpy.refusal("load", "-i", "tree.tar")
+    assert "No such file" in udockpy.refusal("load", "-i", "none")

@@ -18,6 +18,7 @@ VERBS = {
     "images": "udockpy.cli.images:images",
     "import": "udockpy.cli.import_:import_",
     "inspect": "udockpy.cli.inspect_:inspect_",
+    "load": "udockpy.cli.load:load",
     "login": "udockpy.cli.login:login",
     "logout": "udockpy.cli.login:logout",
     "ps": "udockpy.cli.ps:ps",
@@ -26,6 +27,7 @@ VERBS = {
     "rm": "udockpy.cli.rm:rm",
     "rmi": "udockpy.cli.rmi:rmi",
     "run": "udockpy.cli.run:run",
+    "save": "udockpy.cli.save:save",
     "shell": "udockpy.cli.run:shell",
     "tags": "udockpy.cli.tags:tags",
 }

@@ -4,14 +4,10 @@ guest.
 
 from __future__ import annotations
 
-import errno
 import os
-import sys
 
 from udockpy import home as homes
-from udockpy.errors import BusyError, StateError, UsageError, reason_of
-from udockpy.operations import wanted
-from udockpy.util import atomic
+from udockpy.operations import outputs, wanted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,36 +17,10 @@ if TYPE_CHECKING:
     from udockpy.store.tree import Tree
 
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
 def export(source: str, output: str, environ: Mapping[str, str]) -> None:
     """Writes a tar archive ("-": standard output). A file appears when it is whole."""
     target = wanted.target(homes.find(environ), source, environ)
-    if output == "-":
-        if sys.stdout.isatty():
-            raise UsageError(
-                "cannot export", "-", "standard output is a terminal", hint="use -o FILE or a pipe"
-            )
-        _write(target.tree, sys.stdout.buffer)
-        return
-    if os.path.exists(output):
-        raise BusyError(
-            "cannot export", output, "the file exists", hint="remove it, or choose another name"
-        )
-    scratch = atomic.scratch_name(os.path.abspath(output))
-    try:
-        with open(scratch, "xb") as file:
-            _write(target.tree, file)
-        os.rename(scratch, output)
-    except BaseException as e:
-        if os.path.exists(scratch):
-            os.unlink(scratch)
-        if isinstance(e, OSError) and e.errno in FULL:
-            raise StateError(
-                "cannot write the archive", output, reason_of(e), hint="choose another place"
-            ) from e
-        raise
+    outputs.write("cannot export", output, lambda file: _write(target.tree, file))
 
 
 def _write(tree: Tree, output: IO[bytes]) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from udockpy.home import Home
     from udockpy.oci.platform import Platform
-    from udockpy.oci.reference import Local, Remote
+    from udockpy.oci.reference import Local, Reference, Remote
     from udockpy.registry.client import Registry
     from udockpy.store.blobs import Incoming
     from udockpy.store.images import Image
@@ -57,10 +57,18 @@ class PullOptions(NamedTuple):
 
 def pull(word: str, options: PullOptions, environ: Mapping[str, str]) -> Image:
     """Brings the image that `word` names into the store. What is there is not brought again."""
+    return bring(references.parse(word), options, environ)
+
+
+def bring(reference: Reference, options: PullOptions, environ: Mapping[str, str]) -> Image:
+    """As pull(), for a reference."""
     home = homes.find(environ)
     machine = platforms.of_machine(os.uname().machine)
     wanted = platforms.parse(options.platform) if options.platform else machine
-    with lock.shared(images.lock_file(home, "store")), _source(word, options, environ) as source:
+    with (
+        lock.shared(images.lock_file(home, "store")),
+        _source(reference, options, environ) as source,
+    ):
         return _Pull(home, source, options, environ).run(wanted, asked=bool(options.platform))
 
 
@@ -200,12 +208,13 @@ def connect(
 
 
 @contextlib.contextmanager
-def _source(word: str, options: PullOptions, environ: Mapping[str, str]) -> Iterator[Source]:
-    reference = references.parse(word)
+def _source(
+    reference: Reference, options: PullOptions, environ: Mapping[str, str]
+) -> Iterator[Source]:
     if isinstance(reference, references.Remote):
         if options.name:
             raise UsageError(
-                "cannot name", word, "an image of a registry is named by its reference"
+                "cannot name", reference.name, "an image of a registry is named by its reference"
             )
         yield _InRegistry(reference, options, environ)
         return

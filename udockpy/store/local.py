@@ -84,7 +84,7 @@ class Source:
         self.reference = reference
         self.files = files
         self.subject = reference.name
-        self.names: dict[str, str] = {}  # digest -> file, where that is not the OCI's
+        self.files_of: dict[str, str] = {}  # digest -> file, where that is not the OCI's
 
     def manifest(self) -> Found:
         """The image's manifest, or an index of which one is to be chosen."""
@@ -93,6 +93,14 @@ class Source:
         if self.reference.transport == DOCKER_ARCHIVE:
             return self._of_docker()
         return self._of_layout()
+
+    def names(self) -> list[str]:
+        """The images that there are to choose from."""
+        if self.reference.transport == DOCKER_ARCHIVE:
+            images = self._json("manifest.json")
+            known = images if isinstance(images, list) else []
+            return [tag for entry in known if isinstance(entry, dict) for tag in _tags(entry)]
+        return [entry.ref_name for entry in self._entries()]
 
     def content(self, descriptor: Descriptor) -> bytes:
         """A small blob, checked."""
@@ -106,12 +114,10 @@ class Source:
         algorithm, value = digests.split(descriptor.digest)
         if self.reference.transport == DIR:
             return self._open(value)
-        return self._open(self.names.get(descriptor.digest, f"blobs/{algorithm}/{value}"))
+        return self._open(self.files_of.get(descriptor.digest, f"blobs/{algorithm}/{value}"))
 
     def _of_layout(self) -> Found:
-        content = self._read("index.json")
-        index = image.manifest(content, media.OCI_INDEX, self.subject)
-        entries = index.manifests if isinstance(index, Index) else ()
+        entries = self._entries()
         wanted = self.reference.tag
         fitting = [entry for entry in entries if wanted in ("", entry.ref_name)]
         if len(fitting) != 1:
@@ -123,6 +129,11 @@ class Source:
                 "cannot choose", self.subject, f"{reason}; there is {named}", hint=hint
             )
         return Found(self.content(fitting[0]), fitting[0], fitting[0].ref_name)
+
+    def _entries(self) -> tuple[Descriptor, ...]:
+        content = self._read("index.json")
+        index = image.manifest(content, media.OCI_INDEX, self.subject)
+        return index.manifests if isinstance(index, Index) else ()
 
     def _of_dir(self) -> Found:
         content = self._read("manifest.json")
@@ -169,7 +180,7 @@ class Source:
         if media_type == media.OCI_LAYER and start == b"\x1f\x8b":
             media_type += "+gzip"
         digest = f"sha256:{state.hexdigest()}"
-        self.names[digest] = name
+        self.files_of[digest] = name
         return Descriptor(media_type, digest, size).document()
 
     def _json(self, name: str) -> Any:
