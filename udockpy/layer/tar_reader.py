@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import queue
 import re
 import subprocess
 import sys
 import tarfile
+import threading
 import zlib
 from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
@@ -55,7 +57,8 @@ def open_layer(path: str, diff_id: str) -> Iterator[Iterator[Member]]:
     with ExitStack() as stack:
         raw = stack.enter_context(open(path, "rb"))
         with _damage(diff_id):
-            stream = _Plain(_decompressed(raw, diff_id, stack, may_be_empty=True), diff_id)
+            plain = _decompressed(raw, diff_id, stack, may_be_empty=True)
+            stream = stack.enter_context(_Plain(plain, diff_id))
             yield _members(cast("IO[bytes]", stream))
             stream.check()
 
@@ -73,7 +76,13 @@ def _damage(subject: str) -> Iterator[None]:
 
 
 class _Plain:
-    """A layer's plain bytes, hashed as they pass, with the end that an archive should have."""
+    """A layer's plain bytes, hashed as they pass, with the end that an archive should have.
+
+    They are decompressed and hashed in a thread, a little ahead of who reads them and writes files.
+    """
+
+    CHUNK = 1 << 18
+    AHEAD = 8  # chunks
 
     def __init__(self, stream: IO[bytes], diff_id: str) -> None:
         self.stream = stream
@@ -81,12 +90,29 @@ class _Plain:
         self.hash = hashlib.new(diff_id.partition(":")[0])
         self.size = 0  # of the real content
         self.padding: int | None = None  # zeros still to be given after it
+        self.rest = b""
+        self.over = False
+        self.failure: BaseException | None = None
+        # A chunk, the empty one at the end, or what went wrong.
+        self.chunks: queue.Queue[bytes | BaseException] = queue.Queue(self.AHEAD)
+        self.thread = threading.Thread(target=self._read_ahead, daemon=True)
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over = True
+        while self.thread.is_alive():
+            with suppress(queue.Empty):  # it may wait for room
+                self.chunks.get(timeout=0.01)
+        self.thread.join()
 
     def read(self, count: int) -> bytes:
         if self.padding is None:
-            chunk = self.stream.read(count)
-            self.hash.update(chunk)
-            self.size += len(chunk)
+            if not self.rest:
+                self.rest = self._next()
+            chunk, self.rest = self.rest[:count], self.rest[count:]
             if chunk:
                 return chunk
             self.padding = -self.size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE
@@ -101,6 +127,26 @@ class _Plain:
         if self.hash.hexdigest() != self.diff_id.partition(":")[2]:
             reason = "its content is not what the image's configuration says"
             raise ArchiveError("cannot read the layer", self.diff_id, reason)
+
+    def _next(self) -> bytes:
+        if self.failure is None:
+            chunk = self.chunks.get()
+            if isinstance(chunk, bytes):
+                return chunk
+            self.failure = chunk
+        raise self.failure
+
+    def _read_ahead(self) -> None:
+        try:
+            while not self.over:
+                chunk = self.stream.read(self.CHUNK)
+                self.hash.update(chunk)
+                self.size += len(chunk)
+                self.chunks.put(chunk)
+                if not chunk:
+                    return
+        except BaseException as e:
+            self.chunks.put(e)
 
 
 class _Entry(tarfile.TarInfo):
@@ -255,7 +301,6 @@ def _filter(argv: list[str], stream: io.BufferedReader, path: str) -> Iterator[I
     ahead.
     """
     import shutil
-    import threading
 
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

@@ -109,7 +109,14 @@ class TreeWriter:
             return
         folder, name = os.path.split(member.name)
         self._enter(folder)
-        self._make_way(name)
+        try:
+            self._make(member, name)
+        except FileExistsError:
+            self._make_way(name)
+            self._make(member, name)
+
+    def _make(self, member: Member, name: str) -> None:
+        """Makes what is not a directory; FileExistsError before anything of it is read."""
         if member.kind is Kind.HARDLINK:
             self._hardlink(member, name)
             return
