@@ -455,3 +455,16 @@ def test_what_is_no_archive_is_not_loaded(udockpy: Udockpy, box: Path) -> None:
     assert "no tar archive" in udockpy.refusal("load", "-i", "text")
     assert "not in the archive" in udockpy.refusal("load", "-i", "tree.tar")
     assert "No such file" in udockpy.refusal("load", "-i", "none")
+
+
+def test_a_mirror_is_asked_first_and_may_be_missing(udockpy: Udockpy, zoo: Zoo) -> None:
+    conf = udockpy.cwd / "registries.conf"
+    udockpy.environ["CONTAINERS_REGISTRIES_CONF"] = os.fspath(conf)
+    conf.write_text(
+        '[[registry]]\nprefix = "example.org"\n'
+        '[[registry.mirror]]\nlocation = "127.0.0.1:1"\ninsecure = true\n'
+        f'[[registry.mirror]]\nlocation = "{zoo.registries.http}/env"\ninsecure = true\n'
+    )
+    row = pull(udockpy, "example.org/base:gz")
+    assert row["name"] == "example.org/base:gz"
+    assert_same(row["rootfs"], zoo.unpacked("base"))

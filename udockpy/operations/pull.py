@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from udockpy import config as configs
 from udockpy import home as homes
-from udockpy.errors import ImageError, UsageError
+from udockpy.errors import ImageError, RegistryError, UsageError
 from udockpy.oci import digest as digests
 from udockpy.oci import image as documents
 from udockpy.oci import media
@@ -223,19 +223,44 @@ def _source(
 
 
 class _InRegistry:
-    """An image of a registry."""
+    """An image of a registry, or of a mirror of that."""
 
     def __init__(self, reference: Remote, options: PullOptions, environ: Mapping[str, str]) -> None:
+        from udockpy.registry import mirrors
+
         self.name = reference.name
-        self.reference = reference
-        self.registry = connect(reference.host, reference.repository, options, environ)
+        self.quiet = options.quiet
+        # The first of them that has the manifest has the blobs, too.
+        self.places = [
+            (
+                reference._replace(host=place.host, repository=place.repository),
+                connect(
+                    place.host,
+                    place.repository,
+                    options._replace(insecure=options.insecure or place.insecure),
+                    environ,
+                ),
+            )
+            for place in mirrors.endpoints(reference, environ)
+        ]
 
     def manifest(self, digest: str) -> tuple[bytes, Descriptor]:
-        found = self.registry.manifest(self.reference, digest)
-        return found.content, found.descriptor
+        while True:
+            reference, registry = self.places[0]
+            try:
+                found = registry.manifest(reference, digest)
+            except RegistryError as e:
+                if len(self.places) == 1:
+                    raise
+                if not self.quiet:
+                    say(f"going on without a mirror: {e}")
+                del self.places[0]
+            else:
+                return found.content, found.descriptor
 
     def fetch(self, blob: Descriptor, sink: Incoming) -> None:
-        self.registry.fetch(self.reference, blob, sink)
+        reference, registry = self.places[0]
+        registry.fetch(reference, blob, sink)
 
 
 class _InFile:
