@@ -149,8 +149,8 @@ static void memory(void)
 	FILE *file = fopen("/proc/self/smaps_rollup", "r");
 
 	while (file && fgets(line, sizeof(line), file))
-		if (strncmp(line, "Private_Dirty:", 14) == 0)
-			printf("memory %ld\n", strtol(line + 14, NULL, 10));
+		if (strncmp(line, "Anonymous:", 10) == 0)
+			printf("memory %ld\n", strtol(line + 10, NULL, 10));
 }
 
 int main(int argc, char **argv)

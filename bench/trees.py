@@ -78,7 +78,8 @@ class Trees:
     def _discard(self, tree: Path) -> None:
         """Removes a copy. Only root can when subordinate ids own something in it."""
         if tree.exists():
-            unmount(self._place)
+            if os.geteuid() == 0:
+                unmount(self._place)
             shutil.rmtree(tree)
 
     def _base_of(self, runtime: str) -> Path:

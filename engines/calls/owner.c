@@ -244,7 +244,11 @@ static long change_mode(const struct process *p, int fd, const char *name, int f
 			return r;
 	}
 	record.mode = mode;
-	if (mode != real_mode || (known && (file.has & (FAKEDB_MODE | FAKEDB_NODE))))
+	/* dpkg makes every file with mode 0 and changes it at last: what pretends nothing any more needs no record, and
+	 * each stat of it no second look. */
+	if (known && mode == real_mode && !(file.has & FAKEDB_NODE))
+		return fakedb_withdraw(&engine.db, &key, FAKEDB_MODE);
+	if (mode != real_mode || (known && (file.has & FAKEDB_NODE)))
 		r = fakedb_update(&engine.db, &key, &record);
 	return r;
 }

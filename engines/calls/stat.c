@@ -56,76 +56,125 @@ static void pretend_statx(struct statx *stx)
 	}
 }
 
-static bool is_link(const struct stat *st)
+/* What a guest asks about a file: by stat, or by statx. */
+struct question {
+	int given;	   /* flags */
+	struct stat *st;   /* guest memory, or NULL */
+	struct statx *stx; /* the same */
+	unsigned mask;
+};
+
+static long ask(const struct question *q, const struct where *w)
 {
-	return (st->st_mode & S_IFMT) == S_IFLNK;
+	int flags = (q->given & ~AT_SYMLINK_NOFOLLOW) | (w->magic ? 0 : AT_SYMLINK_NOFOLLOW);
+
+	return q->stx ? sys_statx(w->fd, w->name, flags, q->mask, q->stx) : sys_fstatat(w->fd, w->name, q->st, flags);
+}
+
+/* After ask(), which wrote the answer: the guest's memory is there. */
+static bool is_link(const struct question *q)
+{
+	return ((q->stx ? q->stx->stx_mode : q->st->st_mode) & S_IFMT) == S_IFLNK;
+}
+
+static void pretend(const struct question *q, const struct where *w)
+{
+	if (!engine.pretend)
+		return;
+	if (q->stx)
+		pretend_statx(q->stx);
+	else
+		pretend_stat(q->st, w->fd, w->name,
+			     (q->given & ~AT_SYMLINK_NOFOLLOW) | (w->magic ? 0 : AT_SYMLINK_NOFOLLOW));
 }
 
 /* The same with the directory held, for when directories are being renamed under its feet. */
-static long stat_pinned(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
-			struct stat *st, int given)
+static long answer_pinned(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
+			  const struct question *q)
 {
 	struct pin pin;
 	struct where w;
-	int flags;
 	long r = path_resolve_pinned(p, s, c, arg, WANT_WALK, &w, &pin);
 
 	if (r < 0)
 		return r;
-	flags = (given & ~AT_SYMLINK_NOFOLLOW) | (w.magic ? 0 : AT_SYMLINK_NOFOLLOW);
-	r = sys_fstatat(w.fd, w.name, st, flags);
-	if (r >= 0 && engine.pretend)
-		pretend_stat(st, w.fd, w.name, flags);
+	r = ask(q, &w);
+	if (r >= 0)
+		pretend(q, &w);
 	path_unpin(&pin);
+	return r;
+}
+
+/* The answer itself tells whether a link was met that the walker must look at: no other call has to find out. */
+static long answer(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
+		   const struct question *q)
+{
+	const char *path = (const char *)c->arg[arg->path];
+	int dirfd = arg->dirfd < 0 ? AT_FDCWD : (int)c->arg[arg->dirfd];
+	struct here here = process_here(p, path[0] != '/');
+	uint64_t generation = p->view->cache ? dircache_generation(p->view->cache) : 0;
+	unsigned want = path_want(c, arg);
+	struct where w;
+	long r;
+
+	r = view_resolve(p->view, &here, s, dirfd, path, want, &w);
+	if (r < 0)
+		return r;
+	r = ask(q, &w);
+	if (r >= 0 && w.unverified && is_link(q)) {
+		r = view_resolve(p->view, &here, s, dirfd, path, want | WANT_WALK, &w);
+		if (r >= 0)
+			r = ask(q, &w);
+	}
+	/* A directory changed meanwhile: what was answered may be a stranger's. */
+	if (r >= 0 && !w.magic && p->view->cache && dircache_generation(p->view->cache) != generation)
+		return answer_pinned(p, s, c, arg, q);
+	if (r >= 0)
+		pretend(q, &w);
+	return r;
+}
+
+/* Answers about what the path argument names, or with AT_EMPTY_PATH the descriptor. */
+static long look(const struct call *c, const struct path_arg *arg, const struct question *q)
+{
+	const char *path = (const char *)c->arg[arg->path];
+	int dirfd = arg->dirfd < 0 ? AT_FDCWD : (int)c->arg[arg->dirfd];
+	struct scratch *s;
+	long r;
+
+	/* Without a path it is Linux 6.11's fstat. */
+	if (path || !(q->given & AT_EMPTY_PATH)) {
+		r = guest_strlen(path);
+		if (r < 0)
+			return r;
+	}
+	if (dirfd == engine.root_fd && dirfd >= 0 && (!path || path[0] != '/'))
+		return -EBADF;
+	if ((!path || !path[0]) && (q->given & AT_EMPTY_PATH)) {
+		struct where w = { .fd = dirfd, .name = "" };
+
+		r = ask(q, &w);
+		if (r >= 0)
+			pretend(q, &w);
+		return r;
+	}
+	s = scratch_get();
+	if (!s)
+		return -ENOMEM;
+	r = answer(process_current(), s, c, arg, q);
+	scratch_put(s);
 	return r;
 }
 
 long op_stat(struct call *c, const struct syscall_row *row)
 {
-	const struct process *p = process_current();
 	const struct path_arg *arg = &row->path[0];
-	const char *path = (const char *)c->arg[arg->path];
-	struct stat *st = (struct stat *)c->arg[arg->path + 1];
-	int dirfd = arg->dirfd < 0 ? AT_FDCWD : (int)c->arg[arg->dirfd];
-	unsigned want = path_want(c, arg);
-	int given = arg->rule == RULE_NOFOLLOW_IF ? (int)c->arg[arg->flag] : 0, flags;
-	struct scratch *s;
-	struct here here;
-	struct where w;
-	uint64_t generation;
-	long r;
+	struct question q = {
+		.given = arg->rule == RULE_NOFOLLOW_IF ? (int)c->arg[arg->flag] : 0,
+		.st = (struct stat *)c->arg[arg->path + 1],
+	};
 
-	/* fstatat(fd, NULL, AT_EMPTY_PATH) is Linux 6.11's fstat. */
-	if (!path && (given & AT_EMPTY_PATH))
-		path = "";
-	else if ((r = guest_strlen(path)) < 0)
-		return r;
-	if (dirfd == engine.root_fd && dirfd >= 0 && path[0] != '/')
-		return -EBADF;
-	s = scratch_get();
-	if (!s)
-		return -ENOMEM;
-	here = process_here(p, path[0] != '/');
-	generation = p->view->cache ? dircache_generation(p->view->cache) : 0;
-	r = view_resolve(p->view, &here, s, dirfd, path, want, &w);
-	if (r >= 0) {
-		flags = (given & ~AT_SYMLINK_NOFOLLOW) | (w.magic ? 0 : AT_SYMLINK_NOFOLLOW);
-		r = sys_fstatat(w.fd, w.name, st, flags);
-		if (r >= 0 && w.unverified && is_link(st)) {
-			r = view_resolve(p->view, &here, s, dirfd, path, want | WANT_WALK, &w);
-			if (r >= 0) {
-				flags = (given & ~AT_SYMLINK_NOFOLLOW) | (w.magic ? 0 : AT_SYMLINK_NOFOLLOW);
-				r = sys_fstatat(w.fd, w.name, st, flags);
-			}
-		}
-		/* A directory changed meanwhile: what was answered may be a stranger's. */
-		if (r >= 0 && !w.magic && p->view->cache && dircache_generation(p->view->cache) != generation)
-			r = stat_pinned(p, s, c, arg, st, given);
-		else if (r >= 0 && engine.pretend)
-			pretend_stat(st, w.fd, w.name, flags);
-	}
-	scratch_put(s);
-	return r;
+	return look(c, arg, &q);
 }
 
 long op_fstat(struct call *c)
@@ -141,27 +190,12 @@ long op_fstat(struct call *c)
 
 long op_statx(struct call *c, const struct syscall_row *row)
 {
-	const struct process *p = process_current();
-	struct statx *stx = (struct statx *)c->arg[4];
-	int given = (int)c->arg[2];
-	unsigned mask = (unsigned)c->arg[3],
-		 more = engine.pretend ? STATX_INO | STATX_BTIME | STATX_TYPE | STATX_MODE : 0;
-	struct scratch *s;
-	struct where w = { .fd = (int)c->arg[0], .name = "" };
-	long r = 0;
+	const unsigned more = engine.pretend ? STATX_INO | STATX_BTIME | STATX_TYPE | STATX_MODE : STATX_TYPE;
+	struct question q = {
+		.given = (int)c->arg[2],
+		.stx = (struct statx *)c->arg[4],
+		.mask = (unsigned)c->arg[3] | more,
+	};
 
-	if (c->arg[1] || !(given & AT_EMPTY_PATH)) {
-		s = scratch_get();
-		r = s ? path_resolve(p, s, c, &row->path[0], 0, &w) : -ENOMEM;
-	} else {
-		s = NULL;
-	}
-	if (r >= 0)
-		r = SYS5(statx, w.fd, w.name, (given & ~AT_SYMLINK_NOFOLLOW) | (w.magic ? 0 : AT_SYMLINK_NOFOLLOW),
-			 mask | more, stx);
-	if (r >= 0 && engine.pretend)
-		pretend_statx(stx);
-	if (s)
-		scratch_put(s);
-	return r;
+	return look(c, &row->path[0], &q);
 }

@@ -409,6 +409,34 @@ int fakedb_update(struct fakedb *db, const struct fakedb_key *key, const struct 
 	return r < 0 ? r : 0;
 }
 
+int fakedb_withdraw(struct fakedb *db, const struct fakedb_key *key, uint32_t has)
+{
+	struct fakedb_key k;
+	int r;
+
+	if (db->read_only)
+		return -EROFS;
+	if (!db->map)
+		return 0;
+	k = stored_key(db, key);
+	do {
+		struct place place;
+		struct entry e;
+
+		r = find_place(db, &k, &place);
+		if (r < 0 || !place.old || !(place.old->has & has))
+			return 0;
+		begin(&place, &k, &e);
+		e.has &= ~has;
+		if (has & FAKEDB_OWNER)
+			e.uid = e.gid = 0;
+		if (has & FAKEDB_MODE)
+			e.mode &= TYPE_MASK;
+		r = publish(db, &place, &e);
+	} while (r == 0);
+	return r < 0 ? r : 0;
+}
+
 int fakedb_forget(struct fakedb *db, const struct fakedb_key *key)
 {
 	struct fakedb_key k;

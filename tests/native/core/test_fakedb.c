@@ -99,6 +99,14 @@ static void test_records(void)
 		   r.rdev_major == 7 && r.rdev_minor == 3 && r.uid == 42,
 	   "a device is merged, without permission bits");
 	ok(!fakedb_get(&db, &b, &r), "another inode is another file");
+	ok(set_owner(&db, &b, 3) == 0 && fakedb_withdraw(&db, &b, FAKEDB_MODE) == 0 && fakedb_get(&db, &b, &r) &&
+		   r.has == FAKEDB_OWNER && r.uid == 3,
+	   "withdraw: what was never said");
+	ok(fakedb_update(&db, &b, &mode) == 0 && fakedb_withdraw(&db, &b, FAKEDB_OWNER) == 0 &&
+		   fakedb_get(&db, &b, &r) && r.has == FAKEDB_MODE && !r.uid && r.mode == 04755,
+	   "withdraw: one of two things");
+	ok(fakedb_withdraw(&db, &b, FAKEDB_MODE) == 0 && !fakedb_get(&db, &b, &r) && !fakedb_maybe(&db, 11),
+	   "withdraw: the last thing known");
 	ok(set_owner(&db, &b, 1) == 0 && count_records(&db) == 2, "next: visits what is live, once");
 	ok(fakedb_next(&db, &cursor, &k, &r) && k.ino == 10 && k.dev_major == 8 && k.dev_minor == 1 &&
 		   k.btime_ns == 1010 && fakedb_next(&db, &cursor, &k, &r) && k.ino == 11,
