@@ -1,9 +1,10 @@
 /* Lazy patching of hot call sites: after a few interceptions of one `syscall` instruction it is made to jump to the
  * dispatch directly, which costs a twentieth of a signal and less of a tracer's stop. x86_64.
  *
- * Two forms, both leaving every instruction boundary that anybody may return to:
+ * Three forms, all leaving every instruction boundary that anybody may return to:
  *
  *	mov $nr, %eax; syscall    the five bytes of the mov become jmp rel32; a jump straight to the syscall still traps
+ *	mov $-100, %edi; syscall  the same
  *	syscall                   its two bytes become jmp rel8 to a long nop nearby, where jmp rel32 fits; who falls
  *	                          through the nop is led around it
  *
@@ -166,25 +167,29 @@ static bool write_site(unsigned long at, const unsigned char *code, unsigned n, 
 	return alone && write_code(at, code, n) == 0;
 }
 
-/* mov $nr, %eax (b8 imm32) or mov $nr, %rax (48 c7 c0 imm32) right before the syscall instruction. */
+/* mov $nr, %eax (b8 imm32), mov $nr, %rax (48 c7 c0 imm32) or, as in libc's openat(AT_FDCWD, ...), mov $-100, %edi
+ * (bf imm32) right before the syscall instruction. */
 static bool patch_mov(const struct call *c, bool alone)
 {
 	const unsigned char *ip = (const unsigned char *)c->ip;
 	unsigned char jump[5], mov[5] = { 0xb8 };
 	unsigned long base, at, site;
+	bool rex = (ip[-8] & 0xf0) == 0x40;
 	int32_t imm;
 
 	memcpy(&imm, ip - 6, 4);
-	if (imm != c->nr)
-		return false;
-	if (ip[-7] == 0xb8 && (ip[-8] & 0xf0) != 0x40)
+	if (ip[-7] == 0xb8 && !rex && imm == c->nr)
 		site = c->ip - 7;
-	else if (ip[-7] == 0xc0 && ip[-8] == 0xc7 && ip[-9] == 0x48)
+	else if (ip[-7] == 0xbf && !rex && imm == AT_FDCWD && c->arg[0] == (uint32_t)AT_FDCWD)
+		site = c->ip - 7;
+	else if (ip[-7] == 0xc0 && ip[-8] == 0xc7 && ip[-9] == 0x48 && imm == c->nr)
 		site = c->ip - 9;
 	else
 		return false;
 	if (!alone && (site & 7) > 3)
 		return false;
+	if (site == c->ip - 7)
+		mov[0] = ip[-7];
 	memcpy(mov + 1, &imm, 4);
 	at = take_slot(site, &base);
 	if (!at || !write_trampoline(at, base, mov, c->ip))
@@ -214,18 +219,18 @@ static unsigned long_nop(const unsigned char *p)
 
 static bool patch_bare(const struct call *c, bool alone)
 {
-	const unsigned long site = c->ip - 2;
+	const unsigned long site = c->ip - 2, first = site & ~0xffful, last = c->ip | 0xffful;
 	unsigned char landing[7], jump[2] = { 0xeb };
 	unsigned long base, at;
 
 	if (!alone && (site & 7) > 6)
 		return false;
-	/* Stay inside the pages the instruction is in: what lies beyond may not be mapped. */
+	/* Stay inside the pages the instruction and what follows it are in: what lies beyond may not be mapped. */
 	for (long d = -110; d <= 110; d++) {
 		const unsigned char *p = (const unsigned char *)c->ip + d;
 		unsigned n;
 
-		if (((unsigned long)(p - 1) ^ site) >> 12 || ((unsigned long)(p + 16) ^ site) >> 12)
+		if ((unsigned long)(p - 1) < first || (unsigned long)(p + 16) > last)
 			continue;
 		if (p[-1] != 0xc3)
 			continue;
@@ -259,7 +264,10 @@ void patch_site(const struct call *c)
 	*count = NEVER;
 	if (c->nr == NR_RT_SIGRETURN || (c->ip >= engine.no_patch_start && c->ip < engine.no_patch_end))
 		return;
-	if (ip[-2] != 0x0f || ip[-1] != 0x05 || ((c->ip - 10) ^ c->ip) >> 12)
+	/* The page before may be another mapping, or none. */
+	if (((c->ip - 10) ^ c->ip) >> 12 && !guest_readable(ip - 10, 10))
+		return;
+	if (ip[-2] != 0x0f || ip[-1] != 0x05)
 		return;
 	alone = single_threaded();
 	if (!patch_mov(c, alone))

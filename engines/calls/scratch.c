@@ -8,7 +8,7 @@
 
 static struct {
 	struct scratch scratch;
-} pool[SLOTS] __attribute__((aligned(4096)));
+} pool[SLOTS];
 static unsigned char taken[SLOTS];
 
 struct scratch *scratch_get(void)
