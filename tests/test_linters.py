@@ -66,8 +66,9 @@ def test_ruff_format() -> None:
     check("ruff", "format", "--no-cache", "--diff", "--quiet", *relative(PYTHON), package="ruff")
 
 
-def test_mypy_of_the_package() -> None:
-    check("mypy", "--strict", "-p", "udockpy", package="mypy")
+@pytest.mark.parametrize("package", ["udockpy", "bench"])
+def test_mypy_of_a_package(package: str) -> None:
+    check("mypy", "--strict", "-p", package, package="mypy")
 
 
 def test_mypy_of_this_folder_of_tests() -> None:

@@ -432,6 +432,12 @@ int fakedb_withdraw(struct fakedb *db, const struct fakedb_key *key, uint32_t ha
 			e.uid = e.gid = 0;
 		if (has & FAKEDB_MODE)
 			e.mode &= TYPE_MASK;
+		if (has & FAKEDB_NODE) {
+			e.mode &= ~TYPE_MASK;
+			e.rdev_major = e.rdev_minor = 0;
+		}
+		if (has & FAKEDB_XATTR)
+			e.xattrs = 0;
 		r = publish(db, &place, &e);
 	} while (r == 0);
 	return r < 0 ? r : 0;
@@ -439,27 +445,7 @@ int fakedb_withdraw(struct fakedb *db, const struct fakedb_key *key, uint32_t ha
 
 int fakedb_forget(struct fakedb *db, const struct fakedb_key *key)
 {
-	struct fakedb_key k;
-	int r;
-
-	if (db->read_only)
-		return -EROFS;
-	if (!db->map)
-		return 0;
-	k = stored_key(db, key);
-	do {
-		struct place place;
-		struct entry e;
-
-		r = find_place(db, &k, &place);
-		if (r < 0 || !place.old || !place.old->has)
-			return 0;
-		begin(&place, &k, &e);
-		e.has = e.mode = e.uid = e.gid = e.rdev_major = e.rdev_minor = 0;
-		e.xattrs = 0;
-		r = publish(db, &place, &e);
-	} while (r == 0);
-	return r < 0 ? r : 0;
+	return fakedb_withdraw(db, key, FAKEDB_OWNER | FAKEDB_MODE | FAKEDB_NODE | FAKEDB_XATTR);
 }
 
 /* ---- extended attributes ---- */

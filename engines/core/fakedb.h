@@ -62,7 +62,7 @@ bool fakedb_maybe(const struct fakedb *db, uint64_t ino);
  * (-ENOSPC, -EROFS). */
 int fakedb_update(struct fakedb *db, const struct fakedb_key *key, const struct fakedb_record *record);
 
-/* Takes back the owner or the mode (bits of enum fakedb_has) of a file that is what it pretends. 0 or -errno. */
+/* Takes back what is known of a file: the bits of enum fakedb_has in `has`. 0 or -errno. */
 int fakedb_withdraw(struct fakedb *db, const struct fakedb_key *key, uint32_t has);
 
 /* Forgets a file (after its last link went). */
