@@ -77,22 +77,36 @@ def compare(
 ) -> Results:
     """Every job by every runtime, `repeats` times; half as often what takes minutes."""
     results: Results = {(job.name, each.name): Series() for job in jobs for each in runtimes}
-    for job in jobs:
-        turns = max(1, repeats // 2) if job.fresh else repeats + 1
-        for turn in range(turns):
-            for runtime in _rotated(runtimes, turn):
-                series = results[job.name, runtime.name]
-                if series.failure:
-                    continue
-                try:
-                    sample = _once(place, trees, runtime, job)
-                except (Failed, RuntimeError) as e:
-                    series.failure = str(e)
-                    continue
-                if turn or job.fresh:  # else it was to warm up
-                    series.samples.append(sample)
-        _say(f"{job.name}: measured")
+    try:
+        for job in jobs:
+            _compare_job(place, trees, runtimes, job, repeats, results)
+            _say(f"{job.name}: measured")
+    except KeyboardInterrupt:
+        _say("interrupted: this is what was measured until now")
     return results
+
+
+def _compare_job(
+    place: Place,
+    trees: Trees,
+    runtimes: Sequence[Runtime],
+    job: Job,
+    repeats: int,
+    results: Results,
+) -> None:
+    turns = max(1, repeats // 2) if job.fresh else repeats + 1
+    for turn in range(turns):
+        for runtime in _rotated(runtimes, turn):
+            series = results[job.name, runtime.name]
+            if series.failure:
+                continue
+            try:
+                sample = _once(place, trees, runtime, job)
+            except (Failed, RuntimeError) as e:
+                series.failure = str(e)
+                continue
+            if turn or job.fresh:  # else it was to warm up
+                series.samples.append(sample)
 
 
 def _once(place: Place, trees: Trees, runtime: Runtime, job: Job) -> Sample:

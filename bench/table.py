@@ -53,8 +53,10 @@ def _rows(job: Job, packages: int) -> Iterator[tuple[str, str]]:
 
 def _cell(results: Results, job: Job, row: str, runtime: str) -> str:
     series, baseline = results[job.name, runtime], results.get((job.name, BASELINE))
-    if series.failure or not series.samples:
+    if series.failure:
         return "fails"
+    if not series.samples:
+        return "not measured"
     if runtime == BASELINE or baseline is None or not baseline.samples:
         return _absolute(series, job, row)
     wall = f"{ratio(series.values(row), baseline.values(row)):.2f}"
