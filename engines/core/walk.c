@@ -52,8 +52,8 @@ static int locate(const struct walk *w, int *ret_fd, const char **ret_name)
 	long ret;
 
 	*ret_fd = AT_FDCWD;
-	if (w->v->root_fd < 0) {
-		*ret_name = w->len ? s->canon : "/";
+	if (!b && w->v->root_fd < 0) {
+		*ret_name = w->len ? s->canon : "/"; /* the kernel's view */
 	} else if (!b) {
 		*ret_fd = w->v->root_fd;
 		*ret_name = w->len ? s->canon + 1 : ".";
