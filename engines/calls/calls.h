@@ -249,6 +249,11 @@ long op_link(struct call *c, const struct syscall_row *row);
 long op_open(struct call *c, const struct syscall_row *row);
 long op_openat2(struct call *c);
 
+/* running.c */
+/* Before a file given as for fstatat(2) is written: -ETXTBSY when it is the program of a process of the guest, else
+ * 0. */
+int running_refuses(const struct process *p, int fd, const char *name, int flags);
+
 /* stat.c */
 long op_stat(struct call *c, const struct syscall_row *row);
 long op_fstat(struct call *c);

@@ -110,8 +110,11 @@ static long open_resolved(const struct process *p, struct scratch *s, const stru
 			  uint32_t mode)
 {
 	bool creates = !(flags & O_PATH) && (flags & (O_CREAT | __O_TMPFILE));
+	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 	long r = access_open(p, w, flags);
 
+	if (r >= 0 && writes && !(flags & O_PATH) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL))
+		r = running_refuses(p, w->fd, w->name, w->magic ? 0 : AT_SYMLINK_NOFOLLOW);
 	if (r < 0)
 		return r;
 

@@ -253,8 +253,11 @@ static int access_held(const struct process *p, const struct call *c, const char
 		w = (struct where){ .fd = pin->fd, .name = "" };
 		flags = AT_EMPTY_PATH;
 	}
-	if (c->nr == __NR_truncate)
-		return access_file(p, ACCESS_AS_EFFECTIVE, w.fd, w.name, flags, ACCESS_WRITE);
+	if (c->nr == __NR_truncate) {
+		int r = access_file(p, ACCESS_AS_EFFECTIVE, w.fd, w.name, flags, ACCESS_WRITE);
+
+		return r < 0 ? r : running_refuses(p, w.fd, w.name, flags);
+	}
 	return access_times(p, &w, flags, is_now(c->nr, (void *)c->arg[1]));
 }
 
