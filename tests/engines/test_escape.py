@@ -78,6 +78,7 @@ def test_the_attempts_work_where_nothing_holds_them(
         "stat",
         "planted",
         "race",
+        "race, chdir",
         "connect",
     ):
         assert f"reached {way}" in ways

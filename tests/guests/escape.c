@@ -362,7 +362,7 @@ static void races(void)
 {
 	char path[PATH_MAX], climb[PATH_MAX], link[PATH_MAX];
 	pthread_t thread;
-	int two;
+	int two, work = open(".", O_PATH | O_DIRECTORY);
 
 	mkdir("race", 0755), mkdir("race/dir", 0755), mkdir("race/deep", 0755);
 	mkdir("race/deep/one", 0755), mkdir("race/deep/one/two", 0755);
@@ -380,10 +380,31 @@ static void races(void)
 		(void)!snprintf(path, sizeof(path), "race/dir/planted-race");
 		close(open(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0644));
 		unlink(path);
+		mkdirat(two, "../../../dir/planted-race", 0755);
+		unlinkat(two, "../../../dir/planted-race", AT_REMOVEDIR);
+		if (chdir("race/dir") == 0) {
+			judge("race, chdir", "secret", open("secret", O_RDONLY));
+			(void)!fchdir(work);
+		}
+		/* One directory more than there is when "two" has been moved up: above the root of a guest that is as
+		 * deep as this one. */
+		for (int depth = 6; depth < 12; depth++) {
+			size_t n = (size_t)snprintf(path, sizeof(path), "race/deep/one/two");
+
+			for (int i = 0; i < depth; i++)
+				n += (size_t)snprintf(path + n, sizeof(path) - n, "/..");
+			(void)!snprintf(path + n, sizeof(path) - n, "/%s/secret", base);
+			judge("race, one too many", path, open(path, O_RDONLY));
+		}
+	}
+	for (int round = 0; round < 1000; round++) {
+		truncate("race/dir/secret", 0);
+		setxattr("race/dir/secret", "user.planted", "x", 1, 0);
 	}
 	stop = true;
 	pthread_join(thread, NULL);
 	close(two);
+	close(work);
 }
 
 /* A listener outside that somebody may connect to by its path. */
