@@ -16,9 +16,10 @@
 #include "ptrace.h"
 #include "tracee.h"
 
-#define TRACE_OPTIONS                                                                                            \
+/* Not TRACEEXEC: of a seized thread an execve says nothing then, and nobody needs to know. */
+#define TRACE_OPTIONS                                                                                                \
 	(PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | \
-	 PTRACE_O_TRACEEXEC | PTRACE_O_TRACESECCOMP)
+	 PTRACE_O_TRACESECCOMP)
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* TRACESYSGOOD */
 
 
