@@ -59,6 +59,11 @@ func main() {
 		fmt.Println(os.Args[2])
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == "cat" {
+		text, err := os.ReadFile(os.Args[2])
+		fmt.Printf("%s%v\n", text, err)
+		return
+	}
 	self, err := os.Executable()
 	if err != nil {
 		fail("executable", err)
