@@ -115,8 +115,8 @@ struct front_end {
 	void (*probe)(void);
 	/* The signal that intercepted calls raise, 0 = none: calls/signal.c then answers the rows of SYSCALL_SIGNAL. */
 	int own_signal;
-	/* Whether the own signal was raised by a call of the guest, which it fetches, with who answers it; c->context is
-	 * set. */
+	/* Whether the own signal was raised by a call of the guest, which it fetches, with who answers it;
+	 * c->context is set. */
 	bool (*fetch)(const struct siginfo *info, struct call *c, answer_fn **ret_answer);
 	/* Called for each executable piece of the programs that the loader maps; NULL = it need not be looked at.
 	 * Returns 0 or -errno. */

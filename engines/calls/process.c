@@ -25,8 +25,8 @@ static struct process *find(int pid)
 	return NULL;
 }
 
-/* Credentials are each thread's own, credentials(7). Mostly all have those of the process. One that changed its own alone
- * stands here, with a copy of the process that holds them. */
+/* Credentials are each thread's own, credentials(7). Mostly all have those of the process. One that changed its own
+ * alone stands here, with a copy of the process that holds them. */
 #define THREADS 512
 struct thread {
 	int tid; /* 0 = free */

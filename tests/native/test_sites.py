@@ -58,9 +58,7 @@ def disassemble(path: Path) -> list[tuple[int, str, str]]:
     """Address, bytes and text of each instruction."""
     words = ["objdump", "-d", "-w", "--insn-width=15", str(path)]
     text = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300).stdout
-    return [
-        (int(m[1], 16), m[2].replace(" ", ""), m[3].strip()) for m in SYSCALLS.finditer(text)
-    ]
+    return [(int(m[1], 16), m[2].replace(" ", ""), m[3].strip()) for m in SYSCALLS.finditer(text)]
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

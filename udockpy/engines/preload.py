@@ -18,6 +18,7 @@ class Preload:
     """A translated view and a pretended identity, without any help of the kernel's."""
 
     helper = "udockpy-preload"
+    gives = "translation and pretended root where the kernel helps with nothing"
 
     def probe(self, host: Host) -> Support:
         return support_of(

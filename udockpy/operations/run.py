@@ -92,7 +92,7 @@ def exec_(options: RunOptions, environ: Mapping[str, str]) -> int | Dry | Explai
     return _start(home, wanted.target(home, options.target, environ), told, environ)
 
 
-def shell(options: RunOptions, environ: Mapping[str, str]) -> int | Dry:
+def shell(options: RunOptions, environ: Mapping[str, str]) -> int | Dry | Explained:
     """As run(), but what the image would start is not asked for."""
     return run(options._replace(entrypoint=""), environ)
 

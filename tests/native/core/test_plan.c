@@ -160,7 +160,7 @@ static void test_limits(void)
 	for (unsigned i = 0; i < PLAN_BINDS_MAX; i++)
 		p += sprintf(p, "--bind /s%u /t%u ", i, i);
 	strcpy(p, "-- c");
-	ok(parse(line) == 0 && plan.n_binds == PLAN_BINDS_MAX && is(plan.binds[127].target, "/t127"), "as many binds as fit");
+	ok(parse(line) == 0 && plan.n_binds == PLAN_BINDS_MAX && is(plan.binds[127].target, "/t127"), "all that fit");
 	strcpy(p, "--ro-bind /a /b -- c");
 	ok(parse(line) == -E2BIG && is(error.word, "--ro-bind"), "one bind more");
 
@@ -215,7 +215,7 @@ static void test_descriptor(void)
 	ok(parse_args("--args 9 -- c", "--pretend", 9) == -EINVAL && is(error.word, "--args"),
 	   "--args: a truncated word");
 	ok(parse_args("--args 9 -- c", TEXT("--args\0" "9")) == -EINVAL && is(error.word, "--args"), "--args: nested");
-	ok(parse_args("--args 9 -- c", TEXT("--bogus")) == -EINVAL && is(error.word, "--bogus"), "--args: unknown words");
+	ok(parse_args("--args 9 -- c", TEXT("--bogus")) == -EINVAL && is(error.word, "--bogus"), "--args: unknown");
 	ok(parse_args("--args 9 -- c", big, sizeof(big)) == -E2BIG && is(error.word, "--args"), "--args: too long");
 	memset(big, 'x', sizeof(arena));
 	memcpy(big, "--\0", 3);
