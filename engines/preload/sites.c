@@ -32,6 +32,7 @@ enum verdict {
 	NOT_CODE, /* no stream comes by: what is here is data */
 	INSIDE, /* of another instruction */
 	BEGINS, /* an instruction begins here */
+	BEGINS_ONLY, /* it does, but which is before it is not clear */
 	UNCLEAR,
 };
 
@@ -78,29 +79,48 @@ static enum verdict ask_streams(const struct code *c, size_t candidate, size_t w
 		if (said == NOT_CODE) {
 			said = v;
 			*ret_before = before;
-		} else if (v != said || (v == BEGINS && before != *ret_before)) {
+		} else if ((v == BEGINS) != (said != INSIDE)) {
 			return UNCLEAR;
+		} else if (v == BEGINS && before != *ret_before) {
+			said = BEGINS_ONLY;
 		}
 	}
+	if (said == BEGINS_ONLY)
+		*ret_before = candidate;
 	return said;
+}
+
+static bool is_open(enum verdict v)
+{
+	return v == UNCLEAR || v == BEGINS_ONLY;
 }
 
 static enum verdict judge(const struct code *c, size_t candidate, size_t *ret_before)
 {
+	uint64_t seen[WINDOW_LAST / 64 + 1] = { 0 };
 	enum verdict v = UNCLEAR;
 
 	if (candidate == 0) {
 		*ret_before = 0;
 		return BEGINS;
 	}
-	for (size_t window = WINDOW_FIRST; window <= WINDOW_LAST && v == UNCLEAR; window *= 4)
+	for (size_t window = WINDOW_FIRST; window <= WINDOW_LAST && is_open(v); window *= 4)
 		v = ask_streams(c, candidate, window, false, ret_before);
 	/* A function's first instructions, behind data. */
 	for (size_t window = WINDOW_FIRST / 2; window >= WINDOW_LEAST && v == NOT_CODE; window /= 2)
 		v = ask_streams(c, candidate, window, false, ret_before);
 	/* Instructions that only a kernel may execute are in no stream that a program runs. */
-	for (size_t window = WINDOW_FIRST; window <= WINDOW_LAST && v == UNCLEAR; window *= 4)
+	for (size_t window = WINDOW_FIRST; window <= WINDOW_LAST && is_open(v); window *= 4)
 		v = ask_streams(c, candidate, window, true, ret_before);
+	/* The code itself begins with an instruction. */
+	if (is_open(v) && candidate < WINDOW_LAST) {
+		size_t before;
+		enum verdict first = follow(c, 0, candidate, 0, seen, true, &before);
+
+		if (first == BEGINS)
+			*ret_before = before;
+		v = first == NOT_CODE ? v : first;
+	}
 	return v;
 }
 
@@ -337,7 +357,7 @@ long sites_find(const uint8_t *code, size_t size, struct site *list, size_t max)
 		if (v == INSIDE || v == NOT_CODE || !is_sensible(&c, at))
 			continue;
 		if (v == UNCLEAR)
-			return -ENOEXEC;
+			return -ENOEXEC; /* either a call is missed, or something else is broken */
 		if (n == max)
 			return -E2BIG;
 		list[n] = (struct site){
