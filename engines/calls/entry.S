@@ -73,8 +73,8 @@ gate_sigreturn:
 	syscall
 	hlt
 
-/* What the kernel is told of every handler of the guest's: shows it the mask it believes in, then is gone. The registers
- * are as a handler finds them. */
+/* What the kernel is told of every handler of the guest's: shows it the mask it believes in, then is gone. The
+ * registers are as a handler finds them. */
 	.globl	handler_entry
 	.type	handler_entry, @function
 handler_entry:

@@ -797,6 +797,7 @@ static struct outcome resolved(const struct view *v, int dirfd, const char *path
 /* Directories so deep that they have no path: two below `at`, which is deep itself. */
 static void test_nameless(const struct view *v, int at)
 {
+	struct outcome at_path, at_one, at_two, link;
 	char name[201];
 	int one, two;
 
@@ -808,15 +809,20 @@ static void test_nameless(const struct view *v, int at)
 	if (SYS3(mkdirat, one, "two", 0755) < 0 || SYS3(symlinkat, "two", one, "link") < 0)
 		exit(1);
 	two = (int)sys_openat(one, "two", O_RDONLY | O_DIRECTORY, 0);
+	at_two = object_of(0, two, "", AT_EMPTY_PATH);
+	at_one = object_of(0, one, "", AT_EMPTY_PATH);
+	at_path = object_of(0, at, "", AT_EMPTY_PATH);
+	link = object_of(0, one, "link", AT_SYMLINK_NOFOLLOW);
 	for (unsigned walk = 0; walk <= WANT_WALK; walk += WANT_WALK) {
 		unsigned follow = WANT_FOLLOW | walk;
 
-		ok(same(resolved(v, one, "two", follow), object_of(0, two, "", AT_EMPTY_PATH)), "no path");
-		ok(same(resolved(v, two, "..", follow), object_of(0, one, "", AT_EMPTY_PATH)), "up");
-		ok(same(resolved(v, two, "../..", follow), object_of(0, at, "", AT_EMPTY_PATH)), "up, to a path");
-		ok(same(resolved(v, two, "../two", follow), object_of(0, two, "", AT_EMPTY_PATH)), "up and down again");
-		ok(same(resolved(v, two, "../link", walk), object_of(0, one, "link", AT_SYMLINK_NOFOLLOW)), "a link");
-		ok(resolved(v, two, "../link", WANT_FOLLOW | WANT_WALK).error == ENAMETOOLONG, "followed");
+		ok(same(resolved(v, one, "two", follow), at_two), "a name without a path");
+		ok(same(resolved(v, two, "..", follow), at_one), "up, still without a path");
+		ok(same(resolved(v, two, "../..", follow), at_path), "up, to a path");
+		ok(same(resolved(v, two, "../two", follow), at_two), "up and down again");
+		ok(same(resolved(v, two, "../link", walk), link), "a link there");
+		ok(resolved(v, two, "../link", WANT_FOLLOW | WANT_WALK).error == ENAMETOOLONG,
+		   "which cannot be followed");
 		ok(resolved(v, two, "../missing/x", follow).error == ENOENT, "a name that is not there");
 	}
 	close(one);
