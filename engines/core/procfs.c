@@ -103,14 +103,23 @@ static int next_byte(struct reader *r)
 	return (unsigned char)r->buf[r->at++];
 }
 
-static long open_proc_file(uint64_t pid, const char *name)
+#define PROC_NAME_MAX 48
+
+/* Writes "/proc/PID" and `name` ("/maps"). */
+static const char *proc_name(uint64_t pid, const char *name, char path[PROC_NAME_MAX])
 {
-	char path[48];
-	long len = str_copy(path, sizeof(path), "/proc/");
+	long len = str_copy(path, PROC_NAME_MAX, "/proc/");
 
 	len += str_from_u64(path + len, pid);
-	(void)str_append(path, sizeof(path), (size_t)len, name);
-	return sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	(void)str_append(path, PROC_NAME_MAX, (size_t)len, name);
+	return path;
+}
+
+static long open_proc_file(uint64_t pid, const char *name)
+{
+	char path[PROC_NAME_MAX];
+
+	return sys_openat(AT_FDCWD, proc_name(pid, name, path), O_RDONLY | O_CLOEXEC, 0);
 }
 
 /* Where the program headers of the process' program are mapped. The engine sets the auxiliary vector of a program it
@@ -212,6 +221,54 @@ static long program_of(struct scratch *s, uint64_t pid)
 	return ret;
 }
 
+/* Reads a word of /proc/PID/cmdline into `buf` of PATH_MAX bytes. Returns whether there was one. */
+static bool next_word(struct reader *r, char *buf)
+{
+	size_t n = 0;
+	int c = next_byte(r);
+
+	if (c < 0)
+		return false;
+	for (; c > 0; c = next_byte(r))
+		if (n < PATH_MAX - 1)
+			buf[n++] = (char)c;
+	buf[n] = '\0';
+	return true;
+}
+
+/* Writes the guest path of the program that an engine is about to start, as its plan says, into s->host. Returns its
+ * length, or -ENOENT when the process is no engine that starts one. */
+static long program_to_come(struct scratch *s, uint64_t pid)
+{
+	struct reader r = { .buf = s->link };
+	long ret = open_proc_file(pid, "/cmdline");
+	bool resumes = false, found = false;
+
+	if (ret < 0)
+		return ret;
+	r.fd = (int)ret;
+	while (!found && next_word(&r, s->host)) {
+		found = resumes && str_eq(s->host, "--");
+		resumes |= str_eq(s->host, "--resume");
+	}
+	found = found && next_word(&r, s->host);
+	(void)sys_close(r.fd);
+	return found ? (long)strlen(s->host) : -ENOENT;
+}
+
+/* Whether the host path in s->host is what the kernel takes for the program of the process: then it is the engine, that
+ * is still loading the guest's, or the process is none of an engine's. */
+static bool is_kernels_program(struct scratch *s, uint64_t pid)
+{
+	char path[PROC_NAME_MAX];
+	long len = sys_readlinkat(AT_FDCWD, proc_name(pid, "/exe", path), s->link, PATH_MAX - 1);
+
+	if (len < 0)
+		return false;
+	s->link[len] = '\0';
+	return str_eq(s->link, s->host);
+}
+
 /* ---- targets ---- */
 
 /* Where the link leads as the host has it. */
@@ -244,6 +301,13 @@ long proc_target(const struct view *v, const char *own_exe, struct scratch *s, e
 		return str_copy(buf, PATH_MAX, own_exe);
 	if (kind == PROC_EXE) {
 		len = program_of(s, pid);
+		if (len >= 0 && is_kernels_program(s, pid)) {
+			len = program_to_come(s, pid);
+			if (len >= 0)
+				return str_copy(buf, PATH_MAX, s->host);
+			/* It has become the guest's meanwhile. */
+			len = program_of(s, pid);
+		}
 		source = s->host;
 	} else {
 		len = host_target(host_path, buf);
