@@ -68,6 +68,7 @@ struct engine {
 	int root_fd;
 	/* Descriptors kept from the guest's hands: the root's, or in the kernel's view those that stand for state. */
 	int hidden, n_hidden;
+	int self_fd; /* of the engine's own program, 0 = none: then /proc/self/exe is always there */
 	struct fakedb db;
 	const char *db_path, *cache_path;
 	const char *exe; /* guest path of the program */
@@ -91,7 +92,7 @@ static inline bool is_hidden(unsigned long fd)
 struct resume_state {
 	int exe_fd, interp_fd;
 	unsigned flags;
-	int root_fd;
+	int root_fd, self_fd;
 	uint32_t umask;
 	bool own_signal_blocked, own_signal_ignored;
 	uint8_t seccomp;

@@ -89,6 +89,7 @@ static long encode_state(const struct process *p, const struct exec_program *pro
 	s = put_number(s, (uint64_t)(program->interp_fd + 1), ',');
 	s = put_number(s, program->flags, ',');
 	s = put_number(s, (uint64_t)(engine.root_fd + 1), ',');
+	s = put_number(s, (uint64_t)engine.self_fd, ',');
 	s = put_number(s, p->umask, ',');
 	s = put_number(s, own_signal_blocked(), ',');
 	s = put_number(s, p->own_signal_action.handler == (void *)1, ',');
@@ -116,9 +117,9 @@ static bool get_number(const char **text, uint64_t *ret_v)
 
 int resume_decode(const char *text, struct resume_state *ret_state)
 {
-	uint64_t v[9];
+	uint64_t v[10];
 
-	for (unsigned i = 0; i < 9; i++)
+	for (unsigned i = 0; i < 10; i++)
 		if (!get_number(&text, &v[i]))
 			return -EINVAL;
 	*ret_state = (struct resume_state){
@@ -126,11 +127,12 @@ int resume_decode(const char *text, struct resume_state *ret_state)
 		.interp_fd = (int)v[1] - 1,
 		.flags = (unsigned)v[2],
 		.root_fd = (int)v[3] - 1,
-		.umask = (uint32_t)v[4],
-		.own_signal_blocked = v[5],
-		.own_signal_ignored = v[6],
-		.secure = v[7],
-		.seccomp = (uint8_t)v[8],
+		.self_fd = (int)v[4],
+		.umask = (uint32_t)v[5],
+		.own_signal_blocked = v[6],
+		.own_signal_ignored = v[7],
+		.secure = v[8],
+		.seccomp = (uint8_t)v[9],
 		.creds = text,
 	};
 	return 0;
@@ -295,7 +297,8 @@ static long start(int slot, int dirfd, const char *path, int at_flags, char **ar
 	if (!argc && !program->n_prefix)
 		words[n++] = (char *)"";
 	words[n] = NULL;
-	r = SYS3(execve, "/proc/self/exe", words, envp);
+	r = engine.self_fd ? SYS5(execveat, engine.self_fd, "", words, envp, AT_EMPTY_PATH) :
+			     SYS3(execve, "/proc/self/exe", words, envp);
 	close_program(program);
 	return r;
 }

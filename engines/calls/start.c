@@ -101,21 +101,26 @@ static void set_up_view(int root_fd)
 	process_first()->view = &view;
 }
 
+static void hide(int fd)
+{
+	int end = engine.hidden + engine.n_hidden;
+
+	if (!engine.n_hidden) {
+		engine.hidden = fd;
+		end = fd + 1;
+	}
+	engine.hidden = fd < engine.hidden ? fd : engine.hidden;
+	engine.n_hidden = (fd >= end ? fd + 1 : end) - engine.hidden;
+}
+
 /* Hides the descriptor that `path` names, if it names one. */
-static void hide(const char *path)
+static void hide_named(const char *path)
 {
 	static const char prefix[] = "/proc/self/fd/";
 	uint64_t fd;
-	int end = engine.hidden + engine.n_hidden;
 
-	if (!path || !str_has_prefix(path, prefix, sizeof(prefix) - 1) || !str_to_u64(path + sizeof(prefix) - 1, &fd))
-		return;
-	if (!engine.n_hidden) {
-		engine.hidden = (int)fd;
-		end = (int)fd + 1;
-	}
-	engine.hidden = (int)fd < engine.hidden ? (int)fd : engine.hidden;
-	engine.n_hidden = ((int)fd >= end ? (int)fd + 1 : end) - engine.hidden;
+	if (path && str_has_prefix(path, prefix, sizeof(prefix) - 1) && str_to_u64(path + sizeof(prefix) - 1, &fd))
+		hide((int)fd);
 }
 
 static void hide_descriptors(void)
@@ -125,10 +130,12 @@ static void hide_descriptors(void)
 		engine.n_hidden = 1;
 		return;
 	}
-	hide(plan.fakedb);
-	hide(plan.cache);
+	hide_named(plan.fakedb);
+	hide_named(plan.cache);
 	for (unsigned i = 0; i < plan.n_binds; i++)
-		hide(plan.binds[i].source);
+		hide_named(plan.binds[i].source);
+	if (engine.self_fd)
+		hide(engine.self_fd);
 }
 
 static void set_up_engine(void)
@@ -160,27 +167,49 @@ static unsigned last_capability(void)
 	return cap;
 }
 
-/* Opens the guest's root at a number that programs do not use: the first one beyond the soft limit of open files, where
- * the kernel itself refuses them dup2(2). */
-static int open_root(void)
+/* Moves `fd` to a number that programs do not use: the first one beyond the soft limit of open files, where the kernel
+ * itself refuses them dup2(2). Returns the number. */
+static int place_beyond(int fd)
 {
 	struct rlimit64 limit = { 0 };
-	long fd, high;
+	long high;
 
-	fd = sys_openat(AT_FDCWD, plan.rootfs, O_PATH | O_DIRECTORY, 0);
-	if (fd < 0)
-		die(EXIT_UDOCKPY, "rootfs", plan.rootfs, fd, "it must be a directory that you may search");
 	(void)SYS4(prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
 	high = limit.rlim_cur < ROOT_FD_MAX ? (long)limit.rlim_cur : ROOT_FD_MAX;
 	for (; high > fd; high--) {
 		if (sys_fcntl((int)high, F_GETFD, 0) != -EBADF)
 			continue;
-		if (fd_place((int)fd, (int)high) == high) {
-			(void)sys_close((int)fd);
+		if (fd_place(fd, (int)high) == high) {
+			(void)sys_close(fd);
 			return (int)high;
 		}
 	}
-	return (int)fd;
+	return fd;
+}
+
+static int open_root(void)
+{
+	long fd = sys_openat(AT_FDCWD, plan.rootfs, O_PATH | O_DIRECTORY, 0);
+
+	if (fd < 0)
+		die(EXIT_UDOCKPY, "rootfs", plan.rootfs, fd, "it must be a directory that you may search");
+	return place_beyond((int)fd);
+}
+
+/* In the kernel's view the guest's chroot(2) is the real one, behind which there may be no /proc to start from. */
+static void keep_engine(void)
+{
+	long fd = sys_openat(AT_FDCWD, "/proc/self/exe", O_PATH, 0);
+	int next = engine.hidden + engine.n_hidden;
+
+	if (fd < 0)
+		return;
+	if (engine.n_hidden && sys_fcntl(next, F_GETFD, 0) == -EBADF && fd_place((int)fd, next) == next)
+		(void)sys_close((int)fd);
+	else
+		next = place_beyond((int)fd);
+	engine.self_fd = next;
+	hide(next);
 }
 
 static void set_up_identity(void)
@@ -276,6 +305,8 @@ static _Noreturn void launch(char **envp)
 		engine.root_fd = open_root();
 	set_up_view(engine.root_fd);
 	hide_descriptors();
+	if (!plan.rootfs)
+		keep_engine();
 	set_up_identity();
 	env = change_env(envp, list, sizeof(list) / sizeof(list[0]), arena, sizeof(arena));
 	change_directory();
@@ -321,6 +352,7 @@ static _Noreturn void resume(char **envp)
 	if (resume_decode(plan.resume, &state) < 0 || creds_decode(&p->creds, state.creds) < 0 || plan.n_command < 2)
 		die(EXIT_UDOCKPY, "damaged hand-over", plan.resume, -EINVAL, NULL);
 	engine.root_fd = state.root_fd;
+	engine.self_fd = state.self_fd;
 	set_up_engine();
 	restore_root(state.root_fd);
 	set_up_view(state.root_fd);

@@ -344,6 +344,9 @@ static int name_program(const struct view *v, struct scratch *s, struct exec_pro
 
 	proc_fd_path(path, program->exe_fd);
 	n = sys_readlinkat(AT_FDCWD, path, s->link, sizeof(s->link) - 1);
+	/* Behind a real chroot there may be no /proc: the name will do that the program was called by. */
+	if (n == -ENOENT && v->root_fd < 0)
+		n = str_copy(s->link, sizeof(s->link), program->text);
 	if (n < 0)
 		return (int)n;
 	s->link[n] = '\0';

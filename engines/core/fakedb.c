@@ -959,10 +959,21 @@ static int map_file(struct fakedb *db, int fd, bool read_only)
 	return (int)r;
 }
 
+/* Opens the file; one named by a descriptor, /proc/self/fd/N, also where there is no /proc. */
+static long open_file(const char *path, int flags)
+{
+	static const char by_fd[] = "/proc/self/fd/";
+	uint64_t fd;
+
+	if (str_has_prefix(path, by_fd, sizeof(by_fd) - 1) && str_to_u64(path + sizeof(by_fd) - 1, &fd))
+		return sys_fcntl((int)fd, F_DUPFD_CLOEXEC, 0);
+	return sys_openat(AT_FDCWD, path, flags, 0);
+}
+
 int fakedb_open(struct fakedb *db, const char *path, bool create, bool read_only)
 {
 	int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
-	long fd = sys_openat(AT_FDCWD, path, flags, 0);
+	long fd = open_file(path, flags);
 	int r = 0;
 
 	*db = (struct fakedb){ 0 };
@@ -972,7 +983,7 @@ int fakedb_open(struct fakedb *db, const char *path, bool create, bool read_only
 			db->error = r;
 			return r;
 		}
-		fd = sys_openat(AT_FDCWD, path, flags, 0);
+		fd = open_file(path, flags);
 	}
 	if (fd >= 0) {
 		r = map_file(db, (int)fd, read_only);
