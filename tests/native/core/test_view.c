@@ -901,6 +901,44 @@ static void test_rest(void)
 	close(v.root_fd);
 }
 
+/* The kernel's view, as inside a mount namespace: all is as it stands but the program and binds by descriptor. */
+static void test_kernels_view(void)
+{
+	struct here here = { .pid = getpid() };
+	char program[PATH_MAX], target[PATH_MAX], source[64], path[PATH_MAX];
+	struct where where;
+	struct view v;
+	int fd = open_host("host/data/file", O_PATH), root = open_host("root", O_PATH | O_DIRECTORY);
+
+	snprintf(program, sizeof(program), "%s/host/data/file", t.tmp);
+	snprintf(target, sizeof(target), "%s/root/usr/shown", t.tmp);
+	snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
+	here.exe = program;
+	(void)view_init(&v, -1, "", false);
+	ok(view_add_bind(&v, target, source, true, true) == 0, "a bind by descriptor");
+	ok(view_resolve(&v, &here, &scratch, root, "usr/lib", 0, &where) == 0 && where.fd == root && !where.magic &&
+		   !strcmp(where.name, "usr/lib"),
+	   "a path is right as it stands");
+	ok(view_resolve(&v, &here, &scratch, root, "lib", WANT_FOLLOW, &where) == 0 && where.magic,
+	   "the kernel follows its links");
+	if (access("/proc/self/fd", X_OK) == 0) {
+		expect(&v, &here, target, WANT_FOLLOW, 0, "host/data/file");
+		expect(&v, &here, target, 0, 0, "host/data/file");
+		expect_at(&v, &here, root, "usr/../usr/./shown", WANT_FOLLOW, 0, "host/data/file");
+		snprintf(path, sizeof(path), "%s/root/usr/lib/shown", t.tmp);
+		expect(&v, &here, path, WANT_FOLLOW, ENOENT, NULL);
+		expect(&v, &here, "/proc/self/exe", WANT_FOLLOW, 0, "host/data/file");
+		expect(&v, &here, "/proc/self/task/../exe", WANT_FOLLOW, 0, "host/data/file");
+		ok(view_resolve(&v, &here, &scratch, AT_FDCWD, "/proc/thread-self/../../exe", 0, &where) == 0 &&
+			   str_has_prefix(where.name, "/proc/", 6) && !where.magic,
+		   "a link that is not followed has its own name");
+	}
+	ok(view_resolve(&v, &here, &scratch, root, "none/exe", WANT_FOLLOW, &where) == 0 && where.fd == root,
+	   "what is not there is the kernel's to say");
+	close(fd);
+	close(root);
+}
+
 int main(int argc, char **argv)
 {
 	char tsv[PATH_MAX];
@@ -916,6 +954,7 @@ int main(int argc, char **argv)
 	test_building();
 	test_changes();
 	test_rest();
+	test_kernels_view();
 	if (chdir("/") < 0)
 		return 1;
 	vectors_remove(&t);
