@@ -178,7 +178,7 @@ def test_what_runs_is_listed_and_kept(udockpy: Udockpy, image: str) -> None:
         guest.wait()
     assert udockpy.output("ps") == "PID  ENGINE  TARGET  COMMAND"
     udockpy.output("rm", "work")
-    assert udockpy.state() == ["images/small"]
+    assert udockpy.state() == ["imported/small"]
 
 
 @pytest.mark.parametrize("verb", ["run", "exec"])
