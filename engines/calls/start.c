@@ -402,6 +402,7 @@ int helper_main(long *stack)
 	r = plan_parse(argv, words_arena, sizeof(words_arena), &plan, &error);
 	if (r < 0)
 		die(EXIT_UDOCKPY, error.word ? error.word : "plan", error.message, 0, HINT_HELP);
+	report_probe_memory(plan.probe_memory);
 	if (plan.resume)
 		resume(envp);
 	launch(envp);

@@ -296,6 +296,8 @@ static int parse_word(struct words *w, const char *word, struct plan *p, struct 
 		return single_value(w, word, check_guest_path, &p->chdir, e);
 	if (str_eq(word, "--cache"))
 		return single_value(w, word, check_host_path, &p->cache, e);
+	if (str_eq(word, "--probe-memory"))
+		return single_value(w, word, check_host_path, &p->probe_memory, e);
 	if (str_eq(word, "--fakedb"))
 		return single_value(w, word, check_host_path, &p->fakedb, e);
 	if (str_eq(word, "--uid"))

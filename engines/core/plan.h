@@ -31,6 +31,7 @@ struct plan {
 	unsigned n_binds;
 	const char *chdir; /* guest path */
 	const char *cache; /* host path of the shared directory cache; NULL = private */
+	const char *probe_memory; /* --probe-memory FILE: host file, removed when this node refuses the engine */
 	/* identity */
 	bool pretend;	    /* --pretend: the pretended root and its memory */
 	const char *fakedb; /* host path; NULL = nothing is remembered */

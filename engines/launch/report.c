@@ -157,8 +157,18 @@ void report(const char *what, const char *object, long error, const char *hint)
 	(void)SYS3(writev, STDERR, m.parts, m.n);
 }
 
+/* Set once, before anything can fail. */
+static const char *probe_memory;
+
+void report_probe_memory(const char *path)
+{
+	probe_memory = path;
+}
+
 _Noreturn void die(int status, const char *what, const char *object, long error, const char *hint)
 {
+	if (status == EXIT_ENGINE && probe_memory)
+		(void)SYS3(unlinkat, AT_FDCWD, probe_memory, 0);
 	report(what, object, error, hint);
 	sys_exit_group(status);
 }

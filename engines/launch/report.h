@@ -17,6 +17,10 @@ void report(const char *what, const char *object, long error, const char *hint);
 /* The same, then exits with `status`. */
 _Noreturn void die(int status, const char *what, const char *object, long error, const char *hint);
 
+/* Names the file (NULL = none) in which a probe's yes is remembered: die(EXIT_ENGINE) removes it, so that the next run
+ * asks the node anew. */
+void report_probe_memory(const char *path);
+
 /* English text of -errno (as strerror(3)), or NULL when unknown. */
 const char *error_text(long error);
 

@@ -49,6 +49,7 @@ int helper_main(long *stack)
 		die(EXIT_UDOCKPY, "cannot start", "udockpy-userns", -ENOMEM, NULL);
 	if (plan_parse(argv, arena, ARENA_SIZE, &plan, &error) < 0)
 		die(EXIT_UDOCKPY, error.word ? error.word : "plan", error.message, 0, NULL);
+	report_probe_memory(plan.probe_memory);
 	if (!plan.rootfs)
 		die(EXIT_UDOCKPY, "--rootfs", "the root directory is missing", 0, NULL);
 	return run(&plan, envp);

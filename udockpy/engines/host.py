@@ -47,6 +47,11 @@ def gather(home: Home | None, *, fresh: bool = False) -> Host:
     )
 
 
+def memory(home: Home, helper: str) -> str:
+    """The file where a helper's probe is remembered."""
+    return os.path.join(home.run, f"{helper}.probe")
+
+
 def _probe(home: Home | None, helper: str, surroundings: bytes | None, *, fresh: bool) -> Probe:
     try:
         path = native.helper(helper)
@@ -55,7 +60,7 @@ def _probe(home: Home | None, helper: str, surroundings: bytes | None, *, fresh:
     if home is None or surroundings is None:
         return _try(path)
     # The user and his node are in the name of the folder, the helper's build in the content.
-    file = os.path.join(home.run, f"{helper}.probe")
+    file = memory(home, helper)
     key = surroundings + f"{path} {os.stat(path).st_mtime_ns}\n".encode()
     probe = None if fresh else _recall(file, key)
     if probe is None:

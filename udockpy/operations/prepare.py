@@ -57,7 +57,17 @@ def launchable(home: Home, config: Config, target: Target, plan: Plan) -> Prepar
     _make_fakedb(plan.fakedb)
     program = guest.program(plan)
     choice = _choose(home, plan, program, config.engine)
-    return Prepared(target, plan, program, choice, choice.engine.launch(plan))
+    return Prepared(target, plan, program, choice, _launch(home, plan, choice))
+
+
+def _launch(home: Home, plan: Plan, choice: Choice) -> Launch:
+    """The engine's launch; where it believes a probe's memory, a refusal ends that belief."""
+    launch = choice.engine.launch(plan)
+    memory = host.memory(home, choice.engine.helper)
+    if not os.path.exists(memory):
+        return launch
+    helper, *rest = launch.argv
+    return launch._replace(argv=(helper, "--probe-memory", memory, *rest))
 
 
 def _choose(home: Home, plan: Plan, program: Program, wanted: str) -> Choice:
