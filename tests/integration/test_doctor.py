@@ -18,7 +18,7 @@ from support.world import missing
 from udockpy import native
 from udockpy.engines import ENGINES
 
-TRANSLATORS = {"trap", "ptrace"}  # engines that pretend, and run static programs
+TRANSLATORS = {"trap", "ptrace", "preload"}  # engines that pretend, and run static programs
 FILTER = "seccomp filter"
 
 

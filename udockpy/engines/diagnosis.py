@@ -30,7 +30,8 @@ MOUNT = frozenset(
     {"propagation", "newroot", "overlay", "read-only", "bind", "proc", "pivot-root", "hostname"}
 )
 SECCOMP = frozenset({"seccomp"})
-TRACE = frozenset({"ptrace"})
+TRACE = frozenset({"trace", "redirect"})
+CODE = frozenset({"mprotect"})
 
 
 class Cause(NamedTuple):
@@ -61,6 +62,7 @@ def diagnose(probe: Probe, signs: Signs) -> Cause | None:
         (MAP | MOUNT, _rights),
         (SECCOMP, _filters),
         (TRACE, _tracing),
+        (CODE, _own_code),
     ):
         if probe.step in steps:
             return ask(probe, signs)
@@ -160,6 +162,11 @@ def _tracing(probe: Probe, signs: Signs) -> Cause:
         )
         return Cause(YAMA, "kernel.yama.ptrace_scope is 3", allow)
     return _somebody(probe, signs, "ptrace")
+
+
+def _own_code(probe: Probe, signs: Signs) -> Cause:
+    """Making written memory executable was refused."""
+    return _somebody(probe, signs, "code that a program writes itself")
 
 
 def _limit(name: str, value: str, signs: Signs) -> Cause:

@@ -77,14 +77,14 @@ CERTAIN = [
         "sysctl -w user.max_mnt_namespaces=",
     ),
     (no("seccomp", "EINVAL"), filtering("prctl", "EINVAL"), "seccomp filter", "seccomp profile"),
-    (no("ptrace"), filtering("ptrace"), "seccomp filter", "seccomp profile"),
+    (no("trace"), filtering("ptrace"), "seccomp filter", "seccomp profile"),
     (
-        no("ptrace"),
+        no("trace"),
         {"sysctls": {"kernel.yama.ptrace_scope": "2"}},
         "Yama",
         "sysctl -w kernel.yama.ptrace_scope=1",
     ),
-    (no("ptrace"), {"sysctls": {"kernel.yama.ptrace_scope": "3"}}, "Yama", "reboot"),
+    (no("trace"), {"sysctls": {"kernel.yama.ptrace_scope": "3"}}, "Yama", "reboot"),
     (
         Probe(works=False, missing=True, reason="mounted noexec"),
         {"libexec_noexec": "/home"},
@@ -117,7 +117,8 @@ GUESSES = [
         "kernel",
         "actions_avail",
     ),
-    (no("ptrace"), {}, "unknown", "no sysctl"),
+    (no("trace"), {}, "unknown", "no sysctl"),
+    (no("mprotect", "EACCES"), {"modules": ("selinux",)}, "security module", "EACCES"),
     (no("a step of tomorrow"), {}, "unknown", "explains"),
 ]
 
