@@ -3,7 +3,9 @@ themselves."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Callable
 
@@ -74,10 +76,28 @@ def test_static_go_does_not_read_the_hosts_files(
     assert b"ID=udockpy-static\n" in done.stdout, text(done)
 
 
-def test_what_was_found_in_files_is_kept(locked: Product, small: Path) -> None:
-    """And a file that has changed is looked at anew: busybox is replaced by another build."""
+def test_what_was_found_in_a_file_is_kept(locked: Product, small: Path) -> None:
     for _ in range(2):
         done = locked.shell(small, "ls / | grep -c etc")
         assert done.stdout == b"1\n", text(done)
-    kept = [path for path in (locked.home).rglob("*.sites") if path.stat().st_size]
+    kept = [path for path in locked.home.rglob("*.sites") if path.stat().st_size]
     assert kept, sorted(locked.home.rglob("*"))
+
+
+def test_a_file_that_changed_is_looked_at_anew(
+    locked: Product, world: World, sandbox: Path, scratch: Path
+) -> None:
+    """One inode, other content: what was found in the first program must not be used for the
+    second."""
+    secret = scratch / "secret"
+    secret.write_text(SECRET)
+    program = sandbox / "bin/program"
+    program.write_bytes(world.program("torture-static").read_bytes())
+    program.chmod(0o755)
+    os.utime(program, (0, 0))
+    time.sleep(2.1)  # younger files are not kept
+    for _ in range(2):
+        assert locked.run(sandbox, "/bin/program", "--exit", "42").returncode == 42
+    program.write_bytes((world.guest("static") / PROGRAMS[1:] / "gostatic").read_bytes())
+    done = locked.run(sandbox, "/bin/program", "cat", str(secret))
+    assert done.stdout == f"open {secret}: no such file or directory\n".encode(), text(done)
