@@ -77,12 +77,12 @@ static long map_file(struct call *c)
 
 	if (sys_is_err(at))
 		return at;
-	/* A shared mapping cannot be rewritten, and has to be private. One that may be written as well is a compiler's. */
+	/* A shared mapping cannot be rewritten, and has to be private. One that may be written as well is a
+	 * compiler's. */
 	if ((flags & MAP_TYPE) != MAP_PRIVATE) {
 		if (prot & PROT_WRITE)
 			return at;
-		r = sys_mmap((void *)at, size, prot, (int)((flags & ~(unsigned long)MAP_TYPE) | MAP_PRIVATE | MAP_FIXED),
-			     (int)c->arg[4], (int64_t)c->arg[5]);
+		r = sys_mmap((void *)at, size, prot, MAP_PRIVATE | MAP_FIXED, (int)c->arg[4], (int64_t)c->arg[5]);
 		if (sys_is_err(r)) {
 			(void)sys_munmap((void *)at, size);
 			return r;

@@ -13,9 +13,9 @@ struct stat;
 
 #pragma GCC visibility push(hidden)
 
-/* The first byte of a rewritten instruction. `into` is invalid in 64-bit mode (Intel and AMD say so), and no compiler
- * makes it: followed by the second byte of what was there it says by itself that it is ours, where ud2 would need a table
- * to tell it from a guest's own. */
+/* The first byte of a rewritten instruction. `into` is invalid in 64-bit mode (Intel and AMD say so), and no
+ * compiler makes it: followed by the second byte of what was there it says by itself that it is ours, where ud2
+ * would need a table to tell it from a guest's own. */
 #define MARK 0xce
 
 /* A mapped piece of an executable file. */
@@ -28,8 +28,8 @@ struct code {
 
 /* rewrite.c */
 void rewrite_init(void);
-/* Rewrites the sites whose calls must be intercepted. Returns 0 or -errno; -ESTALE when a site is not where it is said to
- * be: the code must then be mapped again. No thread may be in the code. */
+/* Rewrites the sites whose calls must be intercepted. Returns 0 or -errno; -ESTALE when a site is not where it is
+ * said to be: the code must then be mapped again. No thread may be in the code. */
 int rewrite(const struct code *code, const struct site *sites, size_t n);
 /* The range is mapped anew or not at all any more: what was made for code in it is given back. */
 void rewrite_forget(unsigned long start, size_t size);

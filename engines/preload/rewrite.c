@@ -1,19 +1,20 @@
 /* Rewrites system call instructions in memory. Two forms:
  *
- *	HEAD; syscall    the instruction before the call becomes a jump to a trampoline, which runs it and goes on to
- *	                 the dispatch: as fast as a function call
- *	syscall          its first byte becomes MARK: SIGILL, answered by a handler
+ * 	HEAD; syscall    the instruction before the call becomes a jump to a trampoline, which runs it and goes on to
+ * 	                 the dispatch: as fast as a function call
+ * 	syscall          its first byte becomes MARK: SIGILL, answered by a handler
  *
- * The first form has the second beneath it, for who jumps right to the instruction. Only where the number is not known
- * from the code and nobody can jump there (SITE_CHECKED) the instruction stays: the trampoline lets the guest make calls
- * that nobody intercepts by it, for C libraries tell by its address whether a thread may be cancelled in it.
+ * The first form has the second beneath it, for who jumps right to the instruction. Only where the number is not
+ * known from the code and nobody can jump there (SITE_CHECKED) the instruction stays: the trampoline lets the guest
+ * make calls that nobody intercepts by it, for C libraries tell by its address whether a thread may be cancelled in
+ * it.
  *
  * A trampoline:
  *
- *	HEAD
- *	lea back(%rip), %rcx
- *	jmp *entry(%rip)
- */
+ * 	HEAD
+ * 	lea back(%rip), %rcx
+ * 	jmp *entry(%rip)
+ * */
 #include <linux/errno.h>
 #include <linux/mman.h>
 
@@ -195,7 +196,8 @@ static int rewrite_all(const struct code *code, const struct site *sites, size_t
 
 		if (!wants_rewriting(s))
 			continue;
-		/* Its own copy of a page is made by one fault when it is written first, by two when it is read first. */
+		/* Its own copy of a page is made by one fault when it is written first, by two when it is read
+		 * first. */
 		if ((unsigned long)syscall / PAGE != page && s->offset < code->size) {
 			page = (unsigned long)syscall / PAGE;
 			(void)__atomic_fetch_or(syscall, 0, __ATOMIC_RELAXED);

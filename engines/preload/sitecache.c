@@ -1,13 +1,13 @@
-/* Which sites were found in which file, kept for the next program that maps it. A file beside the directory cache, shared
- * by all processes of a container. In the byte order of the machine:
+/* Which sites were found in which file, kept for the next program that maps it. A file beside the directory cache,
+ * shared by all processes of a container. In the byte order of the machine:
  *
  *     0  u64  magic and version
  *     8  u64  bytes in use from ENTRIES on
- *    64  u32  INDEX_SLOTS offsets of entries, 0 = free; an entry is in one of the WAYS slots from where its key hashes to
+ *    64  u32  INDEX_SLOTS offsets of entries, 0 = free; an entry is in one of the WAYS slots from its key's hash on
  *  ENTRIES    entries: struct entry and its sites
  *
- * Entries are only ever added: room for one is taken by an atomic addition, and it is there for others once its offset is
- * in the index. What a crash of the machine left is told by the checksum. When the file is full nothing is added any
+ * Entries are only ever added: room for one is taken by an atomic addition, and it is there for others once its offset
+ * is in the index. What a crash of the machine left is told by the checksum. When the file is full nothing is added any
  * more; it can be deleted at any time. */
 #include <linux/errno.h>
 #include <linux/mman.h>
@@ -81,8 +81,9 @@ void sitecache_open(const char *directory_cache)
 			cache = (struct file *)at;
 	}
 	(void)sys_close((int)fd);
-	if (cache && !__atomic_compare_exchange_n(&cache->magic, &magic, MAGIC, false, __ATOMIC_ACQ_REL,
-						  __ATOMIC_ACQUIRE) &&
+	/* Compare-and-exchange writes to the page even when it fails, and each program would wait for the disk. */
+	if (cache && __atomic_load_n(&cache->magic, __ATOMIC_ACQUIRE) != MAGIC &&
+	    !__atomic_compare_exchange_n(&cache->magic, &magic, MAGIC, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) &&
 	    magic != MAGIC) {
 		(void)sys_munmap(cache, SIZE);
 		cache = NULL; /* somebody else's file */

@@ -1,11 +1,11 @@
 /* Where a piece of code makes system calls.
  *
- * The bytes 0f 05 also occur inside other instructions. What tells is where instructions begin, and for that no symbol or
- * unwind table is needed: an instruction is at most 15 bytes long, so among any 15 neighbouring addresses one at least
- * begins an instruction. Decoding is started at each of 15 addresses some way before the candidate. Streams that meet an
- * invalid instruction are not the true one; streams join each other after a few instructions; and when all that are left
- * agree about the candidate, the true one, which is among them, does so too. When they do not, the start moves further
- * back. */
+ * The bytes 0f 05 also occur inside other instructions. What tells is where instructions begin, and for that no
+ * symbol or unwind table is needed: an instruction is at most 15 bytes long, so among any 15 neighbouring addresses
+ * one at least begins an instruction. Decoding is started at each of 15 addresses some way before the candidate.
+ * Streams that meet an invalid instruction are not the true one; streams join each other after a few instructions;
+ * and when all that are left agree about the candidate, the true one, which is among them, does so too. When they
+ * do not, the start moves further back. */
 #include "sites.h"
 
 #include <linux/errno.h>

@@ -1,5 +1,5 @@
-"""What is the preload engine's alone: nodes that allow nothing, and programs that make their system calls
-themselves."""
+"""What is the preload engine's alone: nodes that allow nothing, and programs that make their system
+calls themselves."""
 
 from __future__ import annotations
 

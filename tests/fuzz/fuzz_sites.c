@@ -1,5 +1,5 @@
-/* Fuzz target: any bytes are code. Nothing may be read beyond them, lengths stay in bounds, and sites are where the bytes
- * of one are, in order, with a head that is one instruction. */
+/* Fuzz target: any bytes are code. Nothing may be read beyond them, lengths stay in bounds, and sites are where the
+ * bytes of one are, in order, with a head that is one instruction. */
 #include <stdbool.h>
 #include <stdlib.h>
 

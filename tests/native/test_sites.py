@@ -13,7 +13,7 @@ from elftools.elf.elffile import ELFFile
 
 TREE = Path(__file__).resolve().parents[2]
 SYSCALLS = re.compile(r"^ *([0-9a-f]+):\t((?:[0-9a-f]{2} )+) *\t(.*)$", re.MULTILINE)
-# Whatever of these this machine has: C libraries, a loader, tables among code, Go, a static program.
+# Whatever of these the machine has: C libraries, a loader, tables among code, Go, static C.
 PROGRAMS = (
     "/lib/x86_64-linux-gnu/libc.so.6",
     "/lib64/ld-linux-x86-64.so.2",

@@ -1,5 +1,5 @@
-"""The `preload` engine: system calls of the guest's programs are rewritten when their code is loaded.
-It asks nothing of the node, and so comes last.
+"""The `preload` engine: the guest's system call instructions are rewritten when code is loaded. It
+asks nothing of the node, and so comes last.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Preload:
     """A translated view and a pretended identity, without any help of the kernel's."""
 
     helper = "udockpy-preload"
-    gives = "translation and pretended root where the kernel helps with nothing"
+    gives = "guests on a node that allows nothing else"
 
     def probe(self, host: Host) -> Support:
         return support_of(
