@@ -312,10 +312,12 @@ CHECK(EVERYONE, siglongjmp_out_of_open)
 	handle(SIGALRM, jump_out, 0, NULL);
 	for (int round = 0; round < 5; round++) {
 		if (!sigsetjmp(jump, 1)) {
-			alarm_us(20000, 0);
+			/* Again and again: the first may come before the open waits. */
+			alarm_us(20000, 20000);
 			(void)open("fifo", O_RDONLY);
 			require(!"the open returned");
 		}
+		alarm_us(0, 0);
 		rounds++;
 		paths_work();
 	}
@@ -326,9 +328,10 @@ CHECK(EVERYONE, eintr_from_open)
 {
 	require(mkfifo("fifo", 0600) == 0);
 	handle(SIGALRM, count, 0, NULL);
-	alarm_us(20000, 0);
+	alarm_us(20000, 20000);
 	require(open("fifo", O_RDONLY) == -1 && errno == EINTR);
-	require(caught == 1);
+	alarm_us(0, 0);
+	require(caught >= 1);
 }
 
 CHECK(EVERYONE, restart_of_open)
