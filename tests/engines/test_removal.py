@@ -46,7 +46,9 @@ def test_after_binds_nothing_of_the_host_is_removed(
     given.mkdir()
     (given / "keep").write_text("kept")
     done = engine.shell(
-        sandbox, "ls /new/place /proc/sys /dev >/dev/null", options=["--bind", f"{given}:/new/place"]
+        sandbox,
+        "ls /new/place /proc/sys /dev >/dev/null",
+        options=["--bind", f"{given}:/new/place"],
     )
     assert done.returncode == 0, text(done)
     removed(sandbox)

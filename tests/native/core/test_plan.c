@@ -64,8 +64,8 @@ static void test_all_words(void)
 {
 	int r = parse("--ro-rootfs /r --bind /a /b --ro-bind /c/d / --chdir /w --cache /x/c --probe-memory /x/m "
 		      "--pretend --fakedb /x/f --uid 0 --gid 4294967294 --groups 0,5,70000 --unshare-pid "
-		      "--unshare-ipc --unshare-uts --unshare-net --hostname h --overlay /u /k --map-subuids --identity-helper /i "
-		      "--resume s,1 --setenv A 1 --setenv B _ --unsetenv C -- cmd -- --bind _");
+		      "--unshare-ipc --unshare-uts --unshare-net --hostname h --overlay /u /k --map-subuids "
+		      "--identity-helper /i --resume s,1 --setenv A 1 --setenv B _ --unsetenv C -- cmd -- --bind _");
 
 	ok(r == 0, "all words");
 	ok(is(plan.rootfs, "/r") && plan.read_only, "--ro-rootfs");
