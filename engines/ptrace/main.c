@@ -33,7 +33,7 @@ static void intercept(void)
 
 	if (step)
 		die(EXIT_ENGINE, "engine ptrace", step, error,
-		    "this node does not let users trace their own processes: try another --engine");
+		    "this node does not let users trace their own processes: use --engine auto");
 }
 
 static int prepare(const struct resume_state *state)

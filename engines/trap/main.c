@@ -15,7 +15,7 @@ static void intercept(void)
 
 	if (r < 0)
 		die(EXIT_ENGINE, "engine trap: seccomp filter", NULL, r,
-		    "this node does not let users install seccomp filters: try another --engine");
+		    "this node does not let users install seccomp filters: use --engine auto");
 }
 
 static bool fetch(const struct siginfo *info, struct call *c, answer_fn **ret_answer)

@@ -35,7 +35,7 @@ static const struct {
 	[STEP_IDENTITY] = { "identity", "cannot take on the guest's identity", false },
 };
 
-#define OTHER_ENGINE "; use another engine, for example --engine trap"
+#define OTHER_ENGINE "; --engine auto takes another engine"
 
 static const struct hint {
 	enum step step;

@@ -29,16 +29,18 @@ class Rejected(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The engine of a run, and why not an earlier one."""
+    """The engine of a run, and why: it was asked for, or `auto` could not take an earlier one."""
 
     name: str
     engine: Engine
     rejected: tuple[Rejected, ...]
+    asked_for: bool
 
     def describe(self) -> str:
-        if not self.rejected:
-            return f"engine {self.name}"
-        return f"engine {self.name} ({'; '.join(item.describe() for item in self.rejected)})"
+        why = "; ".join(item.describe() for item in self.rejected)
+        if not why:
+            why = "asked for" if self.asked_for else "the first that auto tries"
+        return f"engine {self.name} ({why})"
 
     def passed_over(self) -> list[dict[str, str]]:
         """Each engine that was passed over, for JSON."""
@@ -60,7 +62,7 @@ def select(plan: Plan, host: Host, program: Program, wanted: str) -> Choice:
             continue
         support = _ask(engine, plan, host, program)
         if support.works:
-            return Choice(name, engine, tuple(rejected))
+            return Choice(name, engine, tuple(rejected), asked_for=wanted != AUTO)
         rejected.append(Rejected(name, support))
     raise _refusal(rejected, host, wanted)
 

@@ -45,7 +45,7 @@ class Userns:
             )
         if plan.rootfs == "/":
             reason = "it cannot give a guest the host's own root directory"
-            return Support(works=False, reason=reason, remedy="use trap")
+            return Support(works=False, reason=reason, remedy="use --engine trap")
         if not needs_identity_helper(plan):
             return YES
         filters = host.probes["trap"]

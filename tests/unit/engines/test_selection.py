@@ -34,7 +34,7 @@ def with_probes(**probes: Probe) -> Host:
 
 def test_the_kernels_view_is_preferred() -> None:
     choice = select(USER, HOST, NATIVE, "auto")
-    assert choice.describe() == "engine userns"
+    assert choice.describe() == "engine userns (the first that auto tries)"
 
 
 def test_a_node_without_user_namespaces_gets_trap_and_is_told_why() -> None:
@@ -61,7 +61,7 @@ def test_without_ptrace_the_administrator_is_named() -> None:
 
 
 def test_the_wanted_engine_is_taken() -> None:
-    assert select(USER, HOST, NATIVE, "trap").describe() == "engine trap"
+    assert select(USER, HOST, NATIVE, "trap").describe() == "engine trap (asked for)"
 
 
 def test_a_wanted_engine_that_cannot_work_is_an_error_and_no_other_is_taken() -> None:
