@@ -13,6 +13,8 @@ import pytest
 from command import Udockpy
 from support.world import missing
 
+from udockpy.engines import ENGINES
+
 
 @pytest.mark.parametrize(
     ("make", "message"),
@@ -198,7 +200,7 @@ def test_a_full_disk_leaves_nothing(udockpy: Udockpy, box: Path, tmp_path: Path)
         (("run", "--engine", "trap", "--root"), "state"),
         (("run", "--engine", "trap"), "state"),
         (("create",), "cannot use the fakedb"),
-        (("export", "-o", "out.tar"), "cannot write the archive: out.tar"),
+        (("export", "-o", "out.tar"), "cannot export: out.tar"),
     ],
     ids=["root", "user", "create", "export"],
 )
@@ -271,7 +273,7 @@ def test_the_package_can_lie_anywhere(udockpy: Udockpy, box: Path, own_copy: Pat
 
 def test_helpers_that_are_gone(udockpy: Udockpy, box: Path, own_copy: Path) -> None:
     shutil.rmtree(own_copy)
-    for engine in ("auto", "userns", "trap", "ptrace"):
+    for engine in ("auto", *ENGINES):
         said = udockpy.refusal("run", "--engine", engine, box, "true")
         assert f"cannot find a helper: {own_copy}/udockpy-" in said
         assert "hint: reinstall udockpy" in said
@@ -284,7 +286,7 @@ def test_helpers_that_are_not_executable(udockpy: Udockpy, box: Path, own_copy: 
 
 
 def test_a_helper_that_is_no_program(udockpy: Udockpy, box: Path, own_copy: Path) -> None:
-    for name in ("udockpy-userns", "udockpy-trap", "udockpy-ptrace"):
+    for name in (engine.helper for engine in ENGINES.values()):
         (own_copy / name).write_text("garbage")
         (own_copy / name).chmod(0o755)
     assert "cannot be run (Exec format error)" in udockpy.refusal("run", box, "true")
