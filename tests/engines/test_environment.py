@@ -127,6 +127,7 @@ def test_umask_is_inherited(engine: Product, small: Path) -> None:
     words = engine.words(small, ["/bin/sh", "-c", "umask"])
     done = subprocess.run(
         ["sh", "-c", 'umask 027; exec "$@"', "sh", *words],
+        cwd="/",
         env=engine.environment(),
         stdout=subprocess.PIPE,
         timeout=60,
@@ -150,6 +151,7 @@ def test_started_from_a_directory_that_is_gone(engine: Product, small: Path, scr
     words = engine.words(small, ["/bin/echo", "alive"])
     done = subprocess.run(
         ["sh", "-c", f'cd "{gone}"; rmdir "{gone}"; exec "$@"', "sh", *words],
+        cwd="/",
         env=engine.environment(),
         capture_output=True,
         timeout=60,

@@ -60,6 +60,7 @@ def test_ignored_signals_stay_ignored(engine: Product, small: Path) -> None:
     words = engine.words(small, ["/bin/sh", "-c", "kill -HUP $$; kill -INT $$; echo alive"])
     done = subprocess.run(
         ["sh", "-c", 'trap "" HUP INT; exec "$@"', "sh", *words],
+        cwd="/",
         env=engine.environment(),
         stdout=subprocess.PIPE,
         timeout=60,

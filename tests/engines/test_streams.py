@@ -80,6 +80,7 @@ def test_a_closed_standard_input_stays_closed(engine: Product, small: Path) -> N
     script = 'exec 0<&-; exec "$@"'
     done = subprocess.run(
         ["sh", "-c", script, "sh", *words],
+        cwd="/",
         env=engine.environment(),
         stdout=subprocess.PIPE,
         timeout=60,
