@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def test_the_user_has_a_name(engine: Product, small: Path) -> None:
     """Without anything written into the image."""
     before = (small / "etc" / "passwd").read_bytes()
     done = engine.shell(small, "whoami; id -un; echo ~")
-    name = os.environ.get("USER") or os.popen("id -un").read().strip()
+    name = pwd.getpwuid(os.getuid()).pw_name
     assert done.stdout.decode().split()[:2] == [name, name], text(done)
     assert (small / "etc" / "passwd").read_bytes() == before
 
