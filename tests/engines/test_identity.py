@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.product import Product, text
+from support.product import ENGINE_REFUSED, Product, text
+from support.world import missing
 
 MODES = "stat -c '%n %u:%g %a %F' *"
 
@@ -122,3 +124,17 @@ def test_read_only_root_filesystem(engine: Product, sandbox: Path) -> None:
         assert done.stderr.count(b"Read-only file system") == 3, text(done)
     assert (sandbox / "etc" / "os-release").exists()
     assert not (sandbox / "new").exists()
+
+
+def test_root_of_mapped_ids(userns: Product, sandbox: Path) -> None:
+    """With subordinate ids root is the kernel's: it has its rights, and changes owners for real."""
+    mapped = replace(userns, settings={"UDOCKPY_MAP_SUBUIDS": "yes"})
+    script = """
+        echo x >/file; chown 5:6 /file; stat -c %u:%g /file
+        grep -c 'CapEff:.*0000$' /proc/self/status
+    """
+    done = mapped.shell(sandbox, script, options=["--root"])
+    if done.returncode == ENGINE_REFUSED:
+        missing(f"subordinate ids: {text(done)}")
+    assert done.stdout.decode().split() == ["5:6", "0"], text(done)
+    assert (sandbox / "file").stat().st_uid not in (0, 5, os.getuid())

@@ -92,7 +92,8 @@ def needs_identity_helper(plan: Plan) -> bool:
 
 def _pretence(plan: Plan) -> list[str]:
     if plan.map_subuids:
-        return ["--map-subuids"]
+        # The kernel's own root of the mapped ids: it keeps its capabilities; owners are real.
+        return ["--map-subuids", *(["--pretend"] if plan.identity.pretend else [])]
     if not needs_identity_helper(plan):
         return []
     return [*words.pretence(plan), "--identity-helper", native.helper(trap.Trap.helper)]

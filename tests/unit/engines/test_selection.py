@@ -172,7 +172,8 @@ def test_userns_pretends_with_traps_help() -> None:
 
 def test_mapped_subuids_need_no_pretence() -> None:
     assert words("userns", ROOT._replace(map_subuids=True)) == (
-        "udockpy-userns --rootfs /rootfs --chdir / --uid 0 --gid 0 --groups 0 --map-subuids -- id"
+        "udockpy-userns --rootfs /rootfs --chdir / --uid 0 --gid 0 --groups 0"
+        " --map-subuids --pretend -- id"
     )
 
 
