@@ -11,6 +11,7 @@ struct engine engine;
 #define PROCESSES 12
 static struct process processes[PROCESSES];
 static int process_taken[PROCESSES];
+static int processes_apart; /* how many may be taken */
 
 struct process *process_first(void)
 {
@@ -83,8 +84,9 @@ const struct process *process_current(void)
 	struct process *p = &processes[0];
 	int pid;
 
-	/* The common case: nobody shares this memory, so the state is ours. */
-	if (__atomic_load_n(&engine_vm_shared, __ATOMIC_RELAXED)) {
+	/* The common case: nobody shares this memory, or changed anything in it, so the state is ours. */
+	if (__atomic_load_n(&engine_vm_shared, __ATOMIC_RELAXED) &&
+	    __atomic_load_n(&processes_apart, __ATOMIC_RELAXED)) {
 		pid = (int)SYS0(getpid);
 		p = find(pid);
 		if (p && p != &processes[0])
@@ -116,6 +118,7 @@ struct process *process_writable(void)
 		p = &processes[i];
 		memcpy(p, from, sizeof(*p));
 		p->pid = pid;
+		__atomic_add_fetch(&processes_apart, 1, __ATOMIC_ACQ_REL);
 		return p;
 	}
 	return &processes[PROCESSES - 1]; /* more vfork children at once than anybody has */
@@ -220,6 +223,7 @@ void process_before_vfork(void)
 	if (!__atomic_load_n(&engine_vm_shared, __ATOMIC_ACQUIRE)) {
 		for (unsigned i = 1; i < PROCESSES; i++)
 			__atomic_store_n(&process_taken[i], 0, __ATOMIC_RELEASE);
+		__atomic_store_n(&processes_apart, 0, __ATOMIC_RELEASE);
 		program_before_vfork();
 	}
 	p = process_writable();

@@ -145,6 +145,7 @@ static long op_sigaction(struct call *c)
 {
 	const struct kernel_sigaction *act = (void *)c->arg[1];
 	struct kernel_sigaction *old = (void *)c->arg[2], copy;
+	const struct process *p;
 	int sig = (int)c->arg[0];
 	uint64_t bit, act_mask = 0;
 	void *handler;
@@ -160,19 +161,20 @@ static long op_sigaction(struct call *c)
 		act_mask = copy.mask;
 	}
 	bit = 1ull << (sig - 1);
+	p = process_current();
 	if (sig == front_end.own_signal) {
-		struct kernel_sigaction before = process_current()->own_signal_action;
+		struct kernel_sigaction before = p->own_signal_action;
 
 		if (old && !guest_writable(old, sizeof(*old)))
 			return -EFAULT;
-		if (act)
+		if (act && memcmp(&copy, &before, sizeof(copy)) != 0)
 			process_writable()->own_signal_action = copy;
 		if (old)
 			*old = before;
 		return 0;
 	}
-	handler = process_current()->handlers[sig - 1];
-	had = process_current()->own_signal_in_mask & bit;
+	handler = p->handlers[sig - 1];
+	had = p->own_signal_in_mask & bit;
 	if (act) {
 		copy.mask &= ~OWN_SIGNAL_BIT;
 		if (copy.handler != SIG_DFL && copy.handler != SIG_IGN) {

@@ -32,8 +32,11 @@ void *memmove(void *dst, const void *src, size_t n)
 
 void *memset(void *dst, int c, size_t n)
 {
+	const uint64_t word = 0x0101010101010101u * (unsigned char)c;
 	unsigned char *d = dst;
 
+	for (; n >= 8; n -= 8, d += 8)
+		__builtin_memcpy(d, &word, 8);
 	while (n--)
 		*d++ = (unsigned char)c;
 	return dst;
