@@ -9,7 +9,7 @@
 #include "fakedb.h"
 
 #define MAGIC 0x3142446b636f6455ull /* "UdockDB1" */
-#define VERSION 1
+#define VERSION 2
 #define PAGE 4096u /* granularity of the format; no smaller than what a disk writes at once */
 #define PROBES_MAX 1024
 
