@@ -296,12 +296,14 @@ long op_fchmod(struct call *c)
 	return change_mode(process_current(), fd, "", AT_EMPTY_PATH, (uint32_t)c->arg[1]);
 }
 
-/* chown(2): nothing real happens; ids of -1 stay. */
+/* chown(2): the ids are pretended, ids of -1 stay. What is real is a change to no ids: the kernel refuses it where the
+ * file cannot change (-EROFS, -EPERM of an immutable one), and the time of change is set. */
 static long change_owner(const struct process *p, int fd, const char *name, int flags, uint32_t uid, uint32_t gid)
 {
 	struct fakedb_record file, record = { .has = FAKEDB_OWNER };
 	struct fakedb_key key;
 	uint32_t mode;
+	long r;
 	bool privileged = creds_capable(&p->creds, CAP_CHOWN);
 
 	(void)owner_record(fd, name, flags, &key, &file);
@@ -328,6 +330,9 @@ static long change_owner(const struct process *p, int fd, const char *name, int 
 			record.mode = mode;
 		}
 	}
+	r = SYS5(fchownat, fd, name, -1, -1, flags);
+	if (r < 0)
+		return r;
 	if (!(file.has & FAKEDB_OWNER) && record.uid == file.uid && record.gid == file.gid &&
 	    !(record.has & FAKEDB_MODE))
 		return 0;

@@ -77,6 +77,17 @@ static long pretended_list(const struct xattr_call *x, const struct fakedb_key *
 	return r + mine;
 }
 
+/* -EROFS where the file system is read-only, else 0: removes an attribute that no file has. The kernel looks at the
+ * mount first. */
+static long may_write(const struct xattr_call *x)
+{
+	struct xattr_call real = *x;
+
+	real.op = OP_REMOVEXATTR;
+	real.name = (unsigned long)"user.udockpy.none";
+	return real_call(&real) == -EROFS ? -EROFS : 0;
+}
+
 static long pretended_call(const struct process *p, const struct xattr_call *x, struct scratch *s)
 {
 	int flags = x->by_fd ? AT_EMPTY_PATH : x->nofollow ? AT_SYMLINK_NOFOLLOW : 0;
@@ -109,6 +120,9 @@ static long pretended_call(const struct process *p, const struct xattr_call *x, 
 		if (str_eq(name, "security.capability") &&
 		    creds_parse_file_caps((void *)x->value, x->size, &(struct creds_file){ 0 }) < 0)
 			return -EINVAL;
+		r = may_write(x);
+		if (r < 0)
+			return r;
 		return fakedb_setxattr(&engine.db, &key, name, (void *)x->value, x->size, (int)x->flags);
 	case OP_GETXATTR:
 		if (str_has_prefix(name, "trusted.", 8) && !creds_capable(&p->creds, CAP_SYS_ADMIN))
@@ -119,6 +133,9 @@ static long pretended_call(const struct process *p, const struct xattr_call *x, 
 		return r == -ENODATA ? real_call(x) : r;
 	case OP_REMOVEXATTR:
 		r = may_change(p, &file, name);
+		if (r < 0)
+			return r;
+		r = may_write(x);
 		if (r < 0)
 			return r;
 		r = fakedb_removexattr(&engine.db, &key, name);
