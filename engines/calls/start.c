@@ -252,7 +252,7 @@ static void change_directory(void)
 	if (r >= 0)
 		r = SYS1(chdir, w.name);
 	if (r < 0)
-		die(EXIT_NOT_EXECUTABLE, "working directory", plan.chdir, r, "give another one with --workdir");
+		die_of_workdir(plan.chdir, r);
 	scratch_put(s);
 }
 
@@ -312,13 +312,10 @@ static _Noreturn void launch(char **envp)
 	change_directory();
 	front_end.intercept();
 	r = start_program(plan.command, env, name, sizeof(name));
-	if (r == -ENOENT || r == -ENOTDIR)
-		die(EXIT_NOT_FOUND, "command not found", plan.command[0], r,
-		    "check its name, and PATH inside the image");
-	if (r == -ENOEXEC || r == -EPERM)
+	if (r == -EPERM)
 		die(EXIT_NOT_EXECUTABLE, "cannot run", plan.command[0], r,
-		    "it is no program for this machine; other word sizes need --engine userns");
-	die(EXIT_NOT_EXECUTABLE, "cannot run", plan.command[0], r, NULL);
+		    "it is a program of another word size: use --engine userns");
+	die_of_command(plan.command[0], r);
 }
 
 /* ---- resume ---- */

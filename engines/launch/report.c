@@ -173,6 +173,30 @@ _Noreturn void die(int status, const char *what, const char *object, long error,
 	sys_exit_group(status);
 }
 
+_Noreturn void die_of_command(const char *name, long error)
+{
+	if (error == -ELIBACC)
+		die(EXIT_NOT_FOUND, "cannot run", name, -ENOENT,
+		    "the program is in the guest, but the interpreter it names is not");
+	if (error == -ENOENT || error == -ENOTDIR)
+		die(EXIT_NOT_FOUND, "cannot run", name, error, "no such program in the guest: check its name and PATH");
+	if (error == -ENOEXEC)
+		die(EXIT_NOT_EXECUTABLE, "cannot run", name, error,
+		    "it is no program, a script without a \"#!\" line, or a program of another machine");
+	if (error == -EACCES)
+		die(EXIT_NOT_EXECUTABLE, "cannot run", name, error,
+		    "it is a directory, not executable, or on a filesystem mounted noexec");
+	if (error == -ELOOP)
+		die(EXIT_NOT_EXECUTABLE, "cannot run", name, error, "its links or interpreters lead in a circle");
+	die(EXIT_NOT_EXECUTABLE, "cannot run", name, error, NULL);
+}
+
+_Noreturn void die_of_workdir(const char *path, long error)
+{
+	die(EXIT_NOT_EXECUTABLE, "cannot enter the working directory", path, error,
+	    "give a directory of the guest with --workdir");
+}
+
 _Noreturn void probe_end(const char *step, long error)
 {
 	struct message m = { .n = 0 };

@@ -17,6 +17,12 @@ void report(const char *what, const char *object, long error, const char *hint);
 /* The same, then exits with `status`. */
 _Noreturn void die(int status, const char *what, const char *object, long error, const char *hint);
 
+/* The guest's command could not be started, or its working directory not entered (-errno): says so with what to do
+ * about it, the same in every engine, and exits with 126 or 127. -ELIBACC: the program is there, its interpreter is
+ * not. */
+_Noreturn void die_of_command(const char *name, long error);
+_Noreturn void die_of_workdir(const char *path, long error);
+
 /* Names the file (NULL = none) in which a probe's yes is remembered: die(EXIT_ENGINE) removes it, so that the next run
  * asks the node anew. */
 void report_probe_memory(const char *path);

@@ -202,20 +202,9 @@ static _Noreturn void exec_helper(const struct plan *plan, const struct command 
 
 static _Noreturn void report_command(const char *name, long error)
 {
-	if (error == -ELIBACC || (error == -ENOENT && SYS3(faccessat, AT_FDCWD, name, 0) == 0))
-		die(EXIT_NOT_FOUND, "cannot run", name, -ENOENT,
-		    "the program is in the guest, but the interpreter it names is not");
-	if (error == -ENOENT)
-		die(EXIT_NOT_FOUND, "cannot run", name, error, "no such program in the guest");
-	if (error == -ENOTDIR)
-		die(EXIT_NOT_FOUND, "cannot run", name, error, "no such program in the guest");
-	if (error == -ENOEXEC)
-		die(EXIT_NOT_EXECUTABLE, "cannot run", name, error,
-		    "it is no program, a script without a \"#!\" line, or a program of another machine");
-	if (error == -EACCES)
-		die(EXIT_NOT_EXECUTABLE, "cannot run", name, error,
-		    "it is a directory, not executable, or on a filesystem mounted noexec");
-	die(EXIT_NOT_EXECUTABLE, "cannot run", name, error, NULL);
+	if (error == -ENOENT && SYS3(faccessat, AT_FDCWD, name, 0) == 0)
+		error = -ELIBACC;
+	die_of_command(name, error);
 }
 
 _Noreturn void command_exec(const struct plan *plan, const struct command *command, char *const *envp)
@@ -230,8 +219,7 @@ _Noreturn void command_exec(const struct plan *plan, const struct command *comma
 		exec_helper(plan, command, env);
 	r = plan->chdir ? SYS1(chdir, plan->chdir) : 0;
 	if (r < 0)
-		die(EXIT_NOT_EXECUTABLE, "cannot enter the working directory", plan->chdir, r,
-		    "it must be a directory inside the guest");
+		die_of_workdir(plan->chdir, r);
 	search = env_value(env, "PATH");
 	report_command(plan->command[0],
 		       exec_in_path(plan->command[0], search && *search ? search : DEFAULT_PATH, plan->command, env));

@@ -141,8 +141,8 @@ def test_working_directory(engine: Product, small: Path) -> None:
     assert engine.run(small, "/bin/pwd", options=["--workdir", "/usr/bin"]).stdout == b"/usr/bin\n"
     done = engine.run(small, "/bin/pwd", options=["--workdir", "/nonexistent"])
     assert done.returncode == NOT_EXECUTABLE, text(done)  # as podman has it
-    assert done.stderr.startswith(b"udockpy: ")
-    assert b"/nonexistent" in done.stderr
+    assert done.stderr.startswith(b"udockpy: cannot enter the working directory: /nonexistent: ")
+    assert b"\nhint: " in done.stderr
 
 
 def test_started_from_a_directory_that_is_gone(engine: Product, small: Path, scratch: Path) -> None:

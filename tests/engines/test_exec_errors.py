@@ -10,15 +10,23 @@ from support.product import FAILED, NOT_EXECUTABLE, NOT_FOUND, Product, text
 from support.world import World
 
 
-def refused(product: Product, sandbox: Path, *command: str, status: int, names: str) -> None:
-    """The command fails with this status and a message that names the culprit."""
+def refused(
+    product: Product,
+    sandbox: Path,
+    *command: str,
+    status: int,
+    names: str | Path,
+    what: str = "cannot run",
+) -> None:
+    """The command fails with this status and a message that names the culprit, whatever the
+    engine."""
     done = product.run(sandbox, *command)
     message = done.stderr.decode(errors="replace")
     assert done.returncode == status, text(done)
     assert done.stdout == b""
-    first, _, _rest = message.partition("\n")
-    assert first.startswith("udockpy: "), message
-    assert names in first, message
+    first, _, rest = message.partition("\n")
+    assert first.startswith(f"udockpy: {what}: {names}: "), message
+    assert rest.startswith("hint: "), message
     assert "Traceback" not in message
     assert len(message) < 1000
 
@@ -91,15 +99,19 @@ def test_links_that_lead_nowhere(engine: Product, sandbox: Path) -> None:
 
 
 def test_a_bad_sandbox(engine: Product, scratch: Path) -> None:
-    refused(engine, scratch / "missing", "/bin/sh", status=FAILED, names="missing")
+    def bad(sandbox: Path) -> None:
+        what = "cannot use as a sandbox"
+        refused(engine, sandbox, "/bin/sh", status=FAILED, names=sandbox, what=what)
+
+    bad(scratch / "missing")
     (scratch / "file").write_text("")
-    refused(engine, scratch / "file", "/bin/sh", status=FAILED, names="file")
+    bad(scratch / "file")
     (scratch / "empty").mkdir()
     done = engine.run(scratch / "empty", "/bin/sh")
     assert done.returncode in (FAILED, NOT_FOUND), text(done)
     assert done.stderr.startswith(b"udockpy: ")
     (scratch / "closed").mkdir(mode=0)
-    refused(engine, scratch / "closed", "/bin/sh", status=FAILED, names="closed")
+    bad(scratch / "closed")
 
 
 def test_an_unknown_user(engine: Product, small: Path) -> None:

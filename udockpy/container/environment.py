@@ -60,5 +60,6 @@ def read_file(path: str) -> list[str]:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             lines = [line.strip() for line in file]
     except OSError as e:
-        raise UsageError("cannot read the environment file", path, reason_of(e)) from e
+        hint = "give a readable file of lines NAME=VALUE"
+        raise UsageError("cannot read the environment file", path, reason_of(e), hint=hint) from e
     return [line for line in lines if line and not line.startswith("#")]

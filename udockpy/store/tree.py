@@ -30,4 +30,5 @@ def check_rootfs(path: str) -> None:
                     "cannot use as a sandbox", path, "the directory is empty", hint=hint
                 )
     except OSError as e:
-        raise TargetError("cannot use as a sandbox", path, reason_of(e)) from e
+        hint = "give a directory that you may read, or make one with udockpy bootstrap"
+        raise TargetError("cannot use as a sandbox", path, reason_of(e), hint=hint) from e
