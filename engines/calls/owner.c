@@ -296,8 +296,9 @@ long op_fchmod(struct call *c)
 	return change_mode(process_current(), fd, "", AT_EMPTY_PATH, (uint32_t)c->arg[1]);
 }
 
-/* chown(2): the ids are pretended, ids of -1 stay. What is real is a change to no ids, which sets the time of change and
- * is refused on a read-only file system. Its other errors say nothing of the pretence: nodes forbid the call itself. */
+/* chown(2): the ids are pretended, ids of -1 stay. What is real is a change to no ids, which sets the time of change
+ * and is refused on a read-only file system. Its other errors say nothing of the pretence: nodes forbid the call
+ * itself. */
 static long change_owner(const struct process *p, int fd, const char *name, int flags, uint32_t uid, uint32_t gid)
 {
 	struct fakedb_record file, record = { .has = FAKEDB_OWNER };

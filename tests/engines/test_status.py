@@ -73,8 +73,8 @@ def test_the_status_is_the_programs_not_its_childrens(engine: Product, small: Pa
 
 
 def test_a_child_left_behind_does_not_hold_the_command(engine: Product, small: Path) -> None:
-    # The child is a program of its own when it is left: else it would still open files that the test
-    # is removing.
+    # The child is a program of its own when it is left: else it would still open files that the
+    # test is removing.
     script = """
         sleep 30 </dev/null >/dev/null 2>&1 &
         until grep -q ^sleep /proc/$!/cmdline; do :; done

@@ -177,8 +177,11 @@ CHECK(EVERYONE, system_names)
 	struct stat status;
 	require(fd >= 0 && fstat(fd, &status) == 0 && S_ISCHR(status.st_mode));
 	require(write(fd, "x", 1) == 1 && read(fd, text, 1) == 0);
-	fd = shm_open("/udockpy-torture", O_RDWR | O_CREAT, 0600);
-	require(fd >= 0 && ftruncate(fd, 4096) == 0 && shm_unlink("/udockpy-torture") == 0);
+	/* The node's /dev/shm is shared by every run there is. */
+	char name[64];
+	snprintf(name, sizeof(name), "/udockpy-torture-%d", getpid());
+	fd = shm_open(name, O_RDWR | O_CREAT, 0600);
+	require(fd >= 0 && ftruncate(fd, 4096) == 0 && shm_unlink(name) == 0);
 }
 
 CHECK(EVERYONE, terminals)
