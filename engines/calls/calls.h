@@ -100,18 +100,34 @@ struct resume_state {
 	const char *creds;
 };
 
+/* One of the system call interfaces that the kernel has for programs: its numbers, and the helper whose programs use
+ * it. */
+struct abi {
+	uint32_t audit; /* AUDIT_ARCH_* */
+	const struct syscall_row *(*row)(long nr);
+	unsigned long text_start, text_end; /* calls from here are the helper's own */
+	unsigned long block;		    /* address bits that say whether something is near the helper */
+};
+
+extern const struct abi native_abi;
+
 typedef long answer_fn(struct call *c);
 
 /* What a front end tells the code that all share. */
 struct front_end {
 	const char *name;      /* argv[0] of every program of a guest */
+	const char *other;     /* the helper beside this one that holds programs of the other word size; NULL = none */
+	const struct abi *other_abi; /* how those make calls, where a filter judges them; NULL = they are refused */
 	unsigned groups;       /* rows that are active for its own sake: enum syscall_group */
 	bool traced;	       /* the guest has a tracer that it must not see */
 	const char *no_tracer; /* what helps a guest that wants to trace */
-	/* Before the first program: from now on calls are intercepted. Returns only when they are. */
+	/* Before the first program: from now on calls are intercepted. Returns only when they are. NULL = first
+	 * programs are not started here. */
 	void (*intercept)(void);
 	/* In each program, before it is jumped to; returns 0 or -errno. */
 	int (*prepare)(const struct resume_state *state);
+	/* Answers a redirected call. */
+	answer_fn *answer;
 	/* Tries what a run needs and ends with probe_end(). */
 	void (*probe)(void);
 	/* The signal that intercepted calls raise, 0 = none: calls/signal.c then answers the rows of SYSCALL_SIGNAL. */
@@ -178,13 +194,16 @@ void *signal_enter(int signo, void *info, struct ucontext *uc);
 /* Answers a call. Where it changes c->ip the guest goes on there instead, with its registers as they were but for the
  * one of the result. */
 long dispatch(struct call *c);
+/* narrow.c: the same on i386, for every call that it ever had. */
+long narrow_dispatch(struct call *c);
 /* Groups of the rows that are active: enum syscall_group. */
 unsigned call_groups(void);
 /* Whether a call must be intercepted: the filter's rule, where no filter can be installed. */
-bool call_concerned(const struct call *c);
+bool call_concerned(const struct abi *abi, const struct call *c);
 
 /* filter.c */
 #define CLONE_NEW_ANY 0x7e020000ul /* all CLONE_NEW* that clone(2) takes */
+#define FILTER_OTHER 1u		     /* SECCOMP_RET_DATA of intercepted calls of the other abi */
 /* Installs the filter for this process and all it starts; intercepted calls meet `action` (SECCOMP_RET_TRAP, _TRACE).
  * Returns 0 or -errno. */
 int filter_install(uint32_t action);
@@ -314,6 +333,9 @@ long op_vfork(struct call *c, bool wait);
 long call_at_gate(struct call *c);
 long program_start(const char *path, char **argv, char **envp);
 void program_before_vfork(void);
+/* Writes the path of the helper that holds programs of the other word size, which lies beside this one. Returns its
+ * length or -errno. */
+long program_other_helper(char *buf, size_t size);
 int resume_decode(const char *text, struct resume_state *ret_state);
 
 /* proc.c: files of /proc whose contents name host paths or real ids */

@@ -2,7 +2,6 @@
 #include <linux/errno.h>
 #include <linux/sched.h>
 
-#include "loader/loader.h"
 #include "calls.h"
 
 static long raw(const struct call *c)
@@ -17,8 +16,16 @@ unsigned call_groups(void)
 	       (engine.pretend ? SYSCALL_OWNER | SYSCALL_CRED : 0);
 }
 
+const struct abi native_abi = {
+	.audit = ARCH_AUDIT,
+	.row = syscall_row,
+	.text_start = (unsigned long)__executable_start,
+	.text_end = (unsigned long)__start_guest_text,
+	.block = ARCH_LOADER_BLOCK,
+};
+
 /* Whether the row speaks of this call; filter.c says the same to the kernel. */
-static bool concerned(const struct syscall_row *row, const struct call *c)
+static bool concerned(const struct abi *abi, const struct syscall_row *row, const struct call *c)
 {
 	if (!(row->groups & call_groups()))
 		return false;
@@ -28,7 +35,7 @@ static bool concerned(const struct syscall_row *row, const struct call *c)
 	case WHEN_HIDDEN:
 		return is_hidden(c->arg[row->when_arg]);
 	case WHEN_ADDRESS:
-		return c->arg[row->when_arg] >> 32 == LOADER_START >> 32;
+		return !((c->arg[row->when_arg] ^ abi->text_start) & abi->block);
 	case WHEN_CLONE: /* threads and plain forks run free; shared memory needs a gate, namespaces a refusal */
 		return (c->arg[0] & CLONE_NEW_ANY) || (c->arg[0] & (CLONE_VM | CLONE_THREAD)) == CLONE_VM;
 	case WHEN_ANY:
@@ -38,11 +45,11 @@ static bool concerned(const struct syscall_row *row, const struct call *c)
 	return true;
 }
 
-bool call_concerned(const struct call *c)
+bool call_concerned(const struct abi *abi, const struct call *c)
 {
-	const struct syscall_row *row = syscall_row(c->nr);
+	const struct syscall_row *row = abi->row(c->nr);
 
-	return row ? concerned(row, c) : c->nr > SYSCALL_NR_LAST;
+	return row ? concerned(abi, row, c) : c->nr > SYSCALL_NR_LAST;
 }
 
 static long clone_op(struct call *c)
@@ -56,7 +63,7 @@ long dispatch(struct call *c)
 
 	if (!row)
 		return c->nr > SYSCALL_NR_LAST ? -ENOSYS : raw(c);
-	if (!concerned(row, c))
+	if (!concerned(&native_abi, row, c))
 		return raw(c);
 	if (row->when == WHEN_REFUSE)
 		return -row->when_arg;
@@ -134,6 +141,7 @@ long dispatch(struct call *c)
 	case OP_CAPGET:
 	case OP_CAPSET:
 	case OP_UMASK: return op_identity(c, row);
+	case OP_NARROW:
 	case OP_NONE:
 	case OP_COUNT: break;
 	}

@@ -63,8 +63,9 @@ long op_close_range(struct call *c)
 long op_memory(struct call *c)
 {
 	unsigned long start = c->arg[0], end = start + c->arg[1];
+	const bool placed = c->nr != ARCH_NR_mmap || (c->arg[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE));
 
-	if (start < LOADER_END && end > LOADER_START && !(c->nr == __NR_mmap && !(c->arg[3] & (MAP_FIXED | 0x100000))))
+	if (start < LOADER_END && end > LOADER_START && placed)
 		return c->nr == __NR_mprotect ? -EACCES : -EINVAL;
 	return arch_syscall6(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2], (long)c->arg[3], (long)c->arg[4],
 			     (long)c->arg[5]);

@@ -12,7 +12,7 @@
 
 #include "calls.h"
 
-#define FILTER_MAX 2048
+#define FILTER_MAX BPF_MAXINSNS
 #define NR offsetof(struct seccomp_data, nr)
 #define ARCH offsetof(struct seccomp_data, arch)
 #define IP_LOW offsetof(struct seccomp_data, instruction_pointer)
@@ -24,6 +24,8 @@
 struct builder {
 	struct sock_filter code[FILTER_MAX];
 	unsigned n;
+	/* of the abi that is being described */
+	const struct abi *abi;
 	uint16_t to_ip_check[SYSCALL_NR_LAST + 1]; /* jumps to be pointed at the common tail */
 	unsigned n_fixups;
 	const struct syscall_row *rows[256];
@@ -54,6 +56,19 @@ static void intercept(struct builder *b)
 	emit(b, BPF_JMP | BPF_JA, 0, 0, 0);
 }
 
+/* Allows the call unless the address is in the block that `start` is in, which is a half of it to look at. */
+static void near_only(struct builder *b, unsigned low, unsigned long start, unsigned long block)
+{
+	bool high = !(uint32_t)block;
+	unsigned shift = high ? 32 : 0;
+
+	load(b, high ? low + 4 : low);
+	if (!high)
+		emit(b, BPF_ALU | BPF_AND | BPF_K, (uint32_t)block, 0, 0);
+	emit(b, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)((start & block) >> shift), 1, 0);
+	ret(b, SECCOMP_RET_ALLOW);
+}
+
 static void leaf(struct builder *b, const struct syscall_row *row)
 {
 	unsigned arg = (unsigned)row->when_arg;
@@ -75,9 +90,7 @@ static void leaf(struct builder *b, const struct syscall_row *row)
 		ret(b, SECCOMP_RET_ALLOW);
 		break;
 	case WHEN_ADDRESS:
-		load(b, ARG_HIGH(arg));
-		emit(b, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)((unsigned long)__executable_start >> 32), 1, 0);
-		ret(b, SECCOMP_RET_ALLOW);
+		near_only(b, ARG_LOW(arg), b->abi->text_start, b->abi->block);
 		break;
 	case WHEN_CLONE: /* threads and plain forks run free; shared memory needs a gate, namespaces a refusal */
 		load(b, ARG_LOW(0));
@@ -113,21 +126,21 @@ static void search(struct builder *b, unsigned low, unsigned high)
 
 static void collect_rows(struct builder *b)
 {
+	b->n_rows = 0;
 	for (long nr = 0; nr <= SYSCALL_NR_LAST; nr++) {
-		const struct syscall_row *row = syscall_row(nr);
+		const struct syscall_row *row = b->abi->row(nr);
 
 		if (row && (row->groups & call_groups()))
 			b->rows[b->n_rows++] = row;
 	}
 }
 
-static void build(struct builder *b, uint32_t action)
+/* Judges all calls made by one abi. */
+static void judge(struct builder *b, const struct abi *abi, uint32_t action)
 {
+	b->abi = abi;
+	b->n_fixups = 0;
 	collect_rows(b);
-	/* int 0x80 and x32 have other tables; nothing there may reach the host. */
-	load(b, ARCH);
-	emit(b, BPF_JMP | BPF_JEQ | BPF_K, ARCH_AUDIT, 1, 0);
-	ret(b, SECCOMP_RET_ERRNO | ENOSYS);
 	load(b, NR);
 	/* Calls newer than the table may take paths. */
 	emit(b, BPF_JMP | BPF_JGT | BPF_K, SYSCALL_NR_LAST, 0, 1);
@@ -136,12 +149,33 @@ static void build(struct builder *b, uint32_t action)
 	for (unsigned i = 0; i < b->n_fixups; i++)
 		b->code[b->to_ip_check[i]].k = b->n - b->to_ip_check[i] - 1;
 	load(b, IP_HIGH);
-	emit(b, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)((unsigned long)__executable_start >> 32), 0, 4);
+	emit(b, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(abi->text_start >> 16 >> 16), 0, 4);
 	load(b, IP_LOW);
-	emit(b, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)(unsigned long)__executable_start, 0, 2);
-	emit(b, BPF_JMP | BPF_JGT | BPF_K, (uint32_t)(unsigned long)__start_guest_text, 1, 0);
+	emit(b, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)abi->text_start, 0, 2);
+	emit(b, BPF_JMP | BPF_JGT | BPF_K, (uint32_t)abi->text_end, 1, 0);
 	ret(b, SECCOMP_RET_ALLOW);
 	ret(b, action);
+}
+
+static void build(struct builder *b, uint32_t action)
+{
+	const struct abi *other = front_end.other_abi;
+	unsigned jump;
+
+	load(b, ARCH);
+	emit(b, BPF_JMP | BPF_JEQ | BPF_K, native_abi.audit, 0, 1);
+	jump = b->n;
+	emit(b, BPF_JMP | BPF_JA, 0, 0, 0);
+	if (other) {
+		emit(b, BPF_JMP | BPF_JEQ | BPF_K, other->audit, 1, 0);
+		ret(b, SECCOMP_RET_ERRNO | ENOSYS);
+		judge(b, other, action | FILTER_OTHER);
+	} else {
+		/* int 0x80 and x32 have other tables; nothing there may reach the host. */
+		ret(b, SECCOMP_RET_ERRNO | ENOSYS);
+	}
+	b->code[jump].k = b->n - jump - 1;
+	judge(b, &native_abi, action);
 }
 
 int filter_install(uint32_t action)

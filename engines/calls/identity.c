@@ -16,7 +16,7 @@
 /* The real call checks the three pointers; then they get the pretended ids. */
 static long get_three(struct call *c, uint32_t a, uint32_t b, uint32_t d)
 {
-	long r = SYS3(getresuid, c->arg[0], c->arg[1], c->arg[2]);
+	long r = arch_syscall3(ARCH_ID_CALL(getresuid), (long)c->arg[0], (long)c->arg[1], (long)c->arg[2]);
 
 	if (r < 0)
 		return r;
@@ -31,19 +31,19 @@ static long set_id(struct call *c, struct creds *creds)
 	uint32_t a = (uint32_t)c->arg[0], b = (uint32_t)c->arg[1], d = (uint32_t)c->arg[2];
 
 	switch (c->nr) {
-	case __NR_setuid:
+	case ARCH_ID_CALL(setuid):
 		return creds_setuid(creds, a);
-	case __NR_setgid:
+	case ARCH_ID_CALL(setgid):
 		return creds_setgid(creds, a);
-	case __NR_setreuid:
+	case ARCH_ID_CALL(setreuid):
 		return creds_setreuid(creds, a, b);
-	case __NR_setregid:
+	case ARCH_ID_CALL(setregid):
 		return creds_setregid(creds, a, b);
-	case __NR_setresuid:
+	case ARCH_ID_CALL(setresuid):
 		return creds_setresuid(creds, a, b, d);
-	case __NR_setresgid:
+	case ARCH_ID_CALL(setresgid):
 		return creds_setresgid(creds, a, b, d);
-	case __NR_setfsuid:
+	case ARCH_ID_CALL(setfsuid):
 		return creds_setfsuid(creds, a);
 	default:
 		return creds_setfsgid(creds, a);
@@ -147,17 +147,17 @@ long op_identity(struct call *c, const struct syscall_row *row)
 	long r;
 
 	switch (c->nr) {
-	case __NR_getuid:
+	case ARCH_ID_CALL(getuid):
 		return p->creds.ruid;
-	case __NR_geteuid:
+	case ARCH_ID_CALL(geteuid):
 		return p->creds.euid;
-	case __NR_getgid:
+	case ARCH_ID_CALL(getgid):
 		return p->creds.rgid;
-	case __NR_getegid:
+	case ARCH_ID_CALL(getegid):
 		return p->creds.egid;
-	case __NR_getresuid:
+	case ARCH_ID_CALL(getresuid):
 		return get_three(c, p->creds.ruid, p->creds.euid, p->creds.suid);
-	case __NR_getresgid:
+	case ARCH_ID_CALL(getresgid):
 		return get_three(c, p->creds.rgid, p->creds.egid, p->creds.sgid);
 	default:
 		break;

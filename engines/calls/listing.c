@@ -96,7 +96,7 @@ static size_t missing_size(const struct view *v, int fd, struct stat *ret_dir)
 
 	if (__atomic_load_n(&missing.salt, __ATOMIC_ACQUIRE) != v->salt)
 		find_missing(v);
-	if (!missing.n || SYS3(lseek, fd, 0, SEEK_CUR) != 0 || SYS2(fstat, fd, ret_dir) < 0)
+	if (!missing.n || SYS3(lseek, fd, 0, SEEK_CUR) != 0 || sys_fstat(fd, ret_dir) < 0)
 		return 0;
 	for (unsigned i = 0; i < missing.n; i++)
 		if (lists_missing(i, ret_dir))
@@ -141,7 +141,7 @@ static long hide(int fd, char *buf, long n, int64_t *ret_off)
 			at += size;
 			continue;
 		}
-		if (SYS2(fstat, fd, &st) < 0 || st.st_dev >> 8)
+		if (sys_fstat(fd, &st) < 0 || st.st_dev >> 8)
 			return n;
 		n -= size;
 		memmove(e, buf + at + size, (size_t)(n - at));

@@ -291,7 +291,7 @@ long op_fchmod(struct call *c)
 	/* fchmod refuses O_PATH descriptors, which statx would take. */
 	long r = sys_fcntl(fd, F_GETFL, 0);
 
-	if (r < 0 || (r & O_PATH) || SYS2(fstat, fd, &st) < 0)
+	if (r < 0 || (r & O_PATH) || sys_fstat(fd, &st) < 0)
 		return -EBADF;
 	return change_mode(process_current(), fd, "", AT_EMPTY_PATH, (uint32_t)c->arg[1]);
 }

@@ -4,6 +4,7 @@
 #include <linux/mman.h>
 
 #include "calls.h"
+#include "legacy.h"
 
 int path_resolve_at(const struct process *p, struct scratch *s, int dirfd, const char *path, unsigned want,
 		    struct where *ret_where)
@@ -196,15 +197,17 @@ int path_resolve_pinned(const struct process *p, struct scratch *s, const struct
 /* Whether these are no times of the guest's choice: then writing is as good as owning. */
 static bool is_now(long nr, const void *times)
 {
-	const struct {
-		long seconds, nanoseconds;
-	} *t = times;
+	/* struct timespec: seconds, nanoseconds; where words are small, the other call has it of 64-bit numbers. */
+	const long *t = times;
+	const int64_t *wide = times;
 	const long utime_now = (1l << 30) - 1;
 
 	if (!times)
 		return true;
-	return nr == __NR_utimensat && guest_readable(times, 2 * sizeof(*t)) && t[0].nanoseconds == utime_now &&
-	       t[1].nanoseconds == utime_now;
+	if (nr == __NR_utimensat_time64)
+		return guest_readable(times, 4 * sizeof(*wide)) && (int32_t)wide[1] == utime_now &&
+		       (int32_t)wide[3] == utime_now;
+	return nr == __NR_utimensat && guest_readable(times, 4 * sizeof(*t)) && t[1] == utime_now && t[3] == utime_now;
 }
 
 long op_at(struct call *c, const struct syscall_row *row, unsigned want)
@@ -253,7 +256,7 @@ static int access_held(const struct process *p, const struct call *c, const char
 		w = (struct where){ .fd = pin->fd, .name = "" };
 		flags = AT_EMPTY_PATH;
 	}
-	if (c->nr == __NR_truncate) {
+	if (c->nr == __NR_truncate || c->nr == __NR_truncate64) {
 		int r = access_file(p, ACCESS_AS_EFFECTIVE, w.fd, w.name, flags, ACCESS_WRITE);
 
 		return r < 0 ? r : running_refuses(p, w.fd, w.name, flags);

@@ -210,8 +210,8 @@ static bool exec_creds(const struct process *p, const struct exec_program *progr
 	return creds_exec(ret_creds, &file);
 }
 
-/* A program that this kernel might run and this engine cannot (32-bit) is -EPERM: shells take -ENOEXEC for a script.
- * What is for another machine altogether gets the kernel's own answer. */
+/* A program that this kernel might run and this engine cannot (of the other word size) is -EPERM: shells take -ENOEXEC
+ * for a script. What is for another machine altogether gets the kernel's own answer. */
 static long refusal(const struct exec_program *program)
 {
 	return program->machine == ARCH_EM_COMPAT ? -EPERM : -ENOEXEC;
@@ -220,7 +220,7 @@ static long refusal(const struct exec_program *program)
 static void say_refused(const struct exec_program *program, const char *path)
 {
 	report("exec", path, refusal(program),
-	       "it is a program for another machine or word size: use --engine userns");
+	       "it is a program for another machine or word size: use --engine ptrace or userns");
 }
 
 static void close_program(const struct exec_program *program)
@@ -228,6 +228,30 @@ static void close_program(const struct exec_program *program)
 	(void)sys_close(program->exe_fd);
 	if (program->interp_fd >= 0)
 		(void)sys_close(program->interp_fd);
+}
+
+long program_other_helper(char *buf, size_t size)
+{
+	long n = sys_readlinkat(AT_FDCWD, "/proc/self/exe", buf, size);
+
+	while (n > 0 && buf[n - 1] != '/')
+		n--;
+	return n < 0 ? n : str_append(buf, size, (size_t)n, front_end.other);
+}
+
+/* Runs the helper that holds the program, in the place of this one. */
+static long start_helper(const struct exec_program *program, struct scratch *s, char **words, char **envp)
+{
+	long r;
+
+	if (program->machine == ARCH_EM_MACHINE)
+		return engine.self_fd ? SYS5(execveat, engine.self_fd, "", words, envp, AT_EMPTY_PATH) :
+					SYS3(execve, "/proc/self/exe", words, envp);
+	r = program_other_helper(s->pending, sizeof(s->pending));
+	if (r >= 0)
+		r = SYS3(execve, s->pending, words, envp);
+	/* It was not built, or the kernel runs no programs of that size. */
+	return r == -ENOENT || r == -ENOEXEC ? refusal(program) : r;
 }
 
 /* Room for `n` argument pointers. */
@@ -270,6 +294,12 @@ static long start(int slot, int dirfd, const char *path, int at_flags, char **ar
 			say_refused(program, path);
 		return refusal(program);
 	}
+	if (program->machine != ARCH_EM_MACHINE && !front_end.other) {
+		close_program(program);
+		if (say)
+			say_refused(program, path);
+		return refusal(program);
+	}
 	r = access_file(p, ACCESS_AS_EFFECTIVE, program->exe_fd, "", AT_EMPTY_PATH, ACCESS_EXECUTE);
 	if (r < 0) {
 		close_program(program);
@@ -297,9 +327,10 @@ static long start(int slot, int dirfd, const char *path, int at_flags, char **ar
 	if (!argc && !program->n_prefix)
 		words[n++] = (char *)"";
 	words[n] = NULL;
-	r = engine.self_fd ? SYS5(execveat, engine.self_fd, "", words, envp, AT_EMPTY_PATH) :
-			     SYS3(execve, "/proc/self/exe", words, envp);
+	r = start_helper(program, &s->scratch, words, envp);
 	close_program(program);
+	if (say && program->machine != ARCH_EM_MACHINE && r == refusal(program))
+		say_refused(program, path);
 	return r;
 }
 

@@ -26,6 +26,23 @@ static int process_number(const char *name)
 	return (int)n;
 }
 
+static size_t directory_size(const char *path)
+{
+	size_t last = 0;
+
+	for (size_t i = 0; path[i]; i++)
+		last = path[i] == '/' ? i + 1 : last;
+	return last;
+}
+
+/* Whether two paths are of files in one directory, as all helpers are. */
+static bool is_beside(const char *a, const char *b)
+{
+	size_t n = directory_size(a);
+
+	return n == directory_size(b) && memcmp(a, b, n) == 0;
+}
+
 /* What /proc/NAME/exe says, in `buf` of PATH_MAX bytes; its length or -errno. */
 static long exe_link(const char *name, char *buf)
 {
@@ -68,7 +85,7 @@ static bool is_running(const struct process *p, struct scratch *s, const struct 
 			int pid = process_number(e->name);
 
 			at += e->size;
-			found = pid && exe_link(e->name, s->link) > 0 && str_eq(s->link, s->pending) &&
+			found = pid && exe_link(e->name, s->link) > 0 && is_beside(s->link, s->pending) &&
 				runs(p, s, pid, file);
 		}
 	(void)sys_close((int)dir);

@@ -336,25 +336,34 @@ struct control {
 	uint32_t pid, uid, gid;
 };
 
+#define CONTROL_HEADER offsetof(struct control, pid)
+#define CONTROL_SIZE (offsetof(struct control, gid) + sizeof(uint32_t))
+
+/* Where the next one begins: they are aligned as words are. */
+static size_t control_after(size_t at, const struct control *k)
+{
+	return at + ((k->size + sizeof(size_t) - 1) & ~(sizeof(size_t) - 1));
+}
+
 /* A process may only send credentials that are its own; the real ones stand for the pretended. */
 static long send_control(const struct process *p, struct msghdr *m, char *copy, size_t room)
 {
 	(void)p;
-	if (!engine.pretend || !m->control || m->control_size < sizeof(struct control) - 4 || m->control_size > room)
+	if (!engine.pretend || !m->control || m->control_size < CONTROL_SIZE || m->control_size > room)
 		return 0;
 	if (!guest_readable(m->control, m->control_size))
 		return -EFAULT;
 	memcpy(copy, m->control, m->control_size);
-	for (size_t at = 0; at + 28 <= m->control_size;) {
+	for (size_t at = 0; at + CONTROL_SIZE <= m->control_size;) {
 		struct control *k = (struct control *)(void *)(copy + at);
 
-		if (k->size < 16)
+		if (k->size < CONTROL_HEADER)
 			break;
 		if (k->level == SOL_SOCKET_NR && k->type == SCM_CREDENTIALS_NR) {
 			k->uid = engine.uid;
 			k->gid = engine.gid;
 		}
-		at += (k->size + 7) & ~7ul;
+		at = control_after(at, k);
 	}
 	m->control = copy;
 	return 0;
@@ -462,10 +471,10 @@ static void received_control(const struct msghdr *m)
 {
 	char *control = m->control;
 
-	for (size_t at = 0; engine.pretend && control && at + 28 <= m->control_size;) {
+	for (size_t at = 0; engine.pretend && control && at + CONTROL_SIZE <= m->control_size;) {
 		struct control *k = (struct control *)(void *)(control + at);
 
-		if (k->size < 16)
+		if (k->size < CONTROL_HEADER)
 			break;
 		if (k->level == SOL_SOCKET_NR && k->type == SCM_CREDENTIALS_NR) {
 			if (k->uid == engine.uid)
@@ -473,7 +482,7 @@ static void received_control(const struct msghdr *m)
 			if (k->gid == engine.gid)
 				k->gid = 0;
 		}
-		at += (k->size + 7) & ~7ul;
+		at = control_after(at, k);
 	}
 }
 

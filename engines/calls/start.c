@@ -142,8 +142,8 @@ static void set_up_engine(void)
 {
 	engine.pretend = plan.pretend;
 	engine.translate = plan.rootfs != NULL;
-	engine.uid = (uint32_t)SYS0(getuid);
-	engine.gid = (uint32_t)SYS0(getgid);
+	engine.uid = (uint32_t)arch_syscall3(ARCH_ID_CALL(getuid), 0, 0, 0);
+	engine.gid = (uint32_t)arch_syscall3(ARCH_ID_CALL(getgid), 0, 0, 0);
 	engine.cache_path = plan.cache;
 	engine.db_path = plan.fakedb;
 	engine.patch = true;
@@ -314,7 +314,7 @@ static _Noreturn void launch(char **envp)
 	r = start_program(plan.command, env, name, sizeof(name));
 	if (r == -EPERM)
 		die(EXIT_NOT_EXECUTABLE, "cannot run", plan.command[0], r,
-		    "it is a program of another word size: use --engine userns");
+		    "it is a program of another word size: use --engine ptrace or userns");
 	die_of_command(plan.command[0], r);
 }
 
@@ -402,5 +402,7 @@ int helper_main(long *stack)
 	report_probe_memory(plan.probe_memory);
 	if (plan.resume)
 		resume(envp);
+	if (!front_end.intercept)
+		die(EXIT_UDOCKPY, "cannot start a guest", NULL, 0, "another helper does, and has this one go on");
 	launch(envp);
 }

@@ -182,7 +182,7 @@ long op_fstat(struct call *c)
 	struct stat *st = (struct stat *)c->arg[1];
 	long r;
 
-	r = SYS2(fstat, c->arg[0], st);
+	r = sys_fstat((int)c->arg[0], st);
 	if (r >= 0)
 		pretend_stat(st, (int)c->arg[0], "", AT_EMPTY_PATH);
 	return r;

@@ -1,8 +1,7 @@
-/* Kernel constants that older uapi headers lack, each with the Linux version that introduced it. */
+/* Kernel constants that older uapi headers lack, each with the Linux version that introduced it. To be included after
+ * the numbers of an architecture: <asm/unistd.h>. */
 #ifndef CORE_COMPAT_H
 #define CORE_COMPAT_H
-
-#include <asm/unistd.h>
 
 /* System calls from 424 on have the same number on every architecture. */
 #ifndef __NR_cachestat

@@ -70,9 +70,9 @@ static bool make_long_enough(int fd)
 	if (ret != 0 && (ret != (long)sizeof(magic) || (magic != 0 && magic != MAGIC)))
 		return false; /* somebody else's file */
 	/* Reserved blocks: a hole could meet a full disk later, which is SIGBUS. */
-	if (SYS4(fallocate, fd, 0, 0, DIRCACHE_SIZE) >= 0)
+	if (sys_fallocate(fd, DIRCACHE_SIZE) >= 0)
 		return true;
-	return SYS2(ftruncate, fd, DIRCACHE_SIZE) >= 0;
+	return sys_ftruncate(fd, DIRCACHE_SIZE) >= 0;
 }
 
 static struct dircache *map_file(const char *path)

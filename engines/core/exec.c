@@ -8,6 +8,7 @@
 #include <linux/elf.h>
 #include <linux/errno.h>
 
+#include "elfheader.h"
 #include "str.h"
 
 /* <linux/stat.h> leaves these to a C library when there is one. */
@@ -247,22 +248,29 @@ static bool has_go_note(struct window *w, uint64_t offset, uint64_t size)
 }
 
 /* Whether the program header table is one that the kernel takes. */
-static bool phdrs_are_sane(const Elf64_Ehdr *eh)
+static bool segments_are_sane(const struct elf_header *h)
 {
-	return eh->e_phentsize == sizeof(Elf64_Phdr) && eh->e_phnum &&
-	       (size_t)eh->e_phnum * sizeof(Elf64_Phdr) <= PHDRS_SIZE_MAX;
+	return h->segment_size == elf_segment_size(h) && h->segments &&
+	       h->segments * elf_segment_size(h) <= PHDRS_SIZE_MAX;
 }
 
-static bool is_elf(const Elf64_Ehdr *eh)
+static int read_segment(struct window *w, const struct elf_header *h, unsigned i, struct elf_segment *ret_segment)
 {
-	return memcmp(eh->e_ident, ELFMAG, SELFMAG) == 0;
+	unsigned char bytes[sizeof(Elf64_Phdr)];
+	int r = window_read(w, h->segments_at + i * (uint64_t)elf_segment_size(h), bytes, elf_segment_size(h));
+
+	if (r == 0)
+		elf_segment_read(h, bytes, ret_segment);
+	return r;
 }
 
-/* Opens the interpreter named `path` and checks that it can be one. Returns a descriptor or -errno. */
-static int open_interpreter(const struct view *v, const struct here *here, struct scratch *s, const char *path)
+/* Opens the interpreter named `path` and checks that it can be one, for `machine`. Returns a descriptor or -errno. */
+static int open_interpreter(const struct view *v, const struct here *here, struct scratch *s, const char *path,
+			    unsigned machine)
 {
-	Elf64_Ehdr eh;
-	Elf64_Phdr ph;
+	unsigned char bytes[sizeof(Elf64_Ehdr)];
+	struct elf_header h;
+	struct elf_segment segment = { 0 };
 	struct window w = { .buf = s->link };
 	int fd, r;
 
@@ -270,11 +278,14 @@ static int open_interpreter(const struct view *v, const struct here *here, struc
 	if (fd < 0)
 		return fd;
 	w.fd = fd;
-	r = window_read(&w, 0, &eh, sizeof(eh));
-	if (r == 0 && (!is_elf(&eh) || eh.e_machine != ARCH_EM_MACHINE || !phdrs_are_sane(&eh) ||
-		       (eh.e_type != ET_EXEC && eh.e_type != ET_DYN)))
-		r = -ELIBBAD;
-	if (r == 0 && window_read(&w, eh.e_phoff + (eh.e_phnum - 1) * sizeof(ph), &ph, sizeof(ph)) < 0)
+	r = window_read(&w, 0, bytes, sizeof(bytes));
+	if (r == 0) {
+		elf_header_read(bytes, &h);
+		if (memcmp(bytes, ELFMAG, SELFMAG) != 0 || h.machine != machine || !segments_are_sane(&h) ||
+		    (h.type != ET_EXEC && h.type != ET_DYN))
+			r = -ELIBBAD;
+	}
+	if (r == 0 && read_segment(&w, &h, h.segments - 1u, &segment) < 0)
 		r = -ELIBBAD; /* the table is not whole */
 	if (r < 0) {
 		(void)sys_close(fd);
@@ -288,51 +299,55 @@ static int plan_elf(const struct view *v, const struct here *here, struct scratc
 		    struct exec_program *program)
 {
 	char *const interp = program->exe_guest; /* not needed for its own purpose yet */
+	const unsigned char *const ident = (const unsigned char *)w->buf;
+	const bool narrow = ident[EI_CLASS] == ELFCLASS32;
 	bool has_interp = false;
-	Elf64_Ehdr eh;
-	Elf64_Phdr ph;
+	struct elf_header h;
+	struct elf_segment segment = { 0 };
 	int r;
 
-	memcpy(&eh, w->buf, sizeof(eh));
-	if (!is_elf(&eh))
+	if (memcmp(ident, ELFMAG, SELFMAG) != 0)
 		return -ENOEXEC;
-	if (eh.e_ident[EI_DATA] == ELFDATA2MSB) {
-		program->machine = __builtin_bswap16(eh.e_machine);
-		return -ENOEXEC;
-	}
-	if (eh.e_type != ET_EXEC && eh.e_type != ET_DYN)
-		return -ENOEXEC;
-	if (eh.e_machine != ARCH_EM_MACHINE || (eh.e_ident[EI_CLASS] == ELFCLASS32 && !phdrs_are_sane(&eh))) {
-		program->machine = eh.e_machine;
+	elf_header_read(w->buf, &h);
+	if (ident[EI_DATA] == ELFDATA2MSB) {
+		program->machine = __builtin_bswap16(h.machine);
 		return -ENOEXEC;
 	}
-	if (!phdrs_are_sane(&eh))
+	if (h.type != ET_EXEC && h.type != ET_DYN)
 		return -ENOEXEC;
-	for (unsigned i = 0; i < eh.e_phnum; i++) {
-		if (window_read(w, eh.e_phoff + i * sizeof(ph), &ph, sizeof(ph)) < 0)
+	if ((h.machine != ARCH_EM_MACHINE && h.machine != ARCH_EM_COMPAT) ||
+	    (narrow == h.wide && !segments_are_sane(&h))) {
+		program->machine = h.machine;
+		return -ENOEXEC;
+	}
+	if (!segments_are_sane(&h))
+		return -ENOEXEC;
+	for (unsigned i = 0; i < h.segments; i++) {
+		if (read_segment(w, &h, i, &segment) < 0)
 			return -ENOEXEC;
-		if (ph.p_type == PT_GNU_STACK) {
+		if (segment.type == PT_GNU_STACK) {
 			program->flags &= ~(unsigned)EXEC_FLAG_EXECSTACK;
-			program->flags |= ph.p_flags & PF_X ? EXEC_FLAG_EXECSTACK : 0;
-		} else if (ph.p_type == PT_NOTE) {
-			program->flags |= has_go_note(w, ph.p_offset, ph.p_filesz) ? EXEC_FLAG_GO : 0;
-		} else if (ph.p_type == PT_INTERP && !has_interp) {
-			if (ph.p_filesz < 2 || ph.p_filesz > PATH_MAX)
+			program->flags |= segment.flags & PF_X ? EXEC_FLAG_EXECSTACK : 0;
+		} else if (segment.type == PT_NOTE) {
+			program->flags |= has_go_note(w, segment.offset, segment.size) ? EXEC_FLAG_GO : 0;
+		} else if (segment.type == PT_INTERP && !has_interp) {
+			if (segment.size < 2 || segment.size > PATH_MAX)
 				return -ENOEXEC;
-			r = window_read(w, ph.p_offset, interp, ph.p_filesz);
+			r = window_read(w, segment.offset, interp, (size_t)segment.size);
 			if (r < 0)
 				return r;
-			if (interp[ph.p_filesz - 1])
+			if (interp[segment.size - 1])
 				return -ENOEXEC;
 			has_interp = true;
 		}
 	}
 	if (has_interp) {
-		r = open_interpreter(v, here, s, interp);
+		r = open_interpreter(v, here, s, interp, h.machine);
 		if (r < 0)
 			return r;
 		program->interp_fd = r;
 	}
+	program->machine = h.machine;
 	return 0;
 }
 

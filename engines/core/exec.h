@@ -28,15 +28,15 @@ struct exec_program {
 	char *prefix[EXEC_SHEBANG_DEPTH * 2 + 2];
 	unsigned n_prefix;
 	unsigned flags; /* enum exec_flags */
-	int machine;	/* e_machine of a refused program, for the message */
+	int machine;	/* e_machine, also of a refused program: ARCH_EM_MACHINE or ARCH_EM_COMPAT when it can run */
 	const char *execfn; /* AT_EXECFN: the path as given, or /dev/fd/N[/path] when it was relative to a descriptor */
 	char text[EXEC_SHEBANG_MAX * EXEC_SHEBANG_DEPTH + PATH_MAX]; /* where execfn and the prefix strings live */
 };
 
 /* Plans the execution of (dirfd, guest_path) with `at_flags` (AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW).
  * Returns 0, or -errno as execve(2): -ENOENT, -EACCES (no execute permission, not a regular file, noexec mount),
- * -ENOEXEC, -ELIBBAD, -ELOOP, and the engine's own refusal of another machine or class: -ENOEXEC with program->machine
- * set. `want_errors` has no effect on the result. */
+ * -ENOEXEC, -ELIBBAD, -ELOOP, and for a program of another machine -ENOEXEC with program->machine set. Programs of the
+ * other word size are planned like those of the engine's own; whether it can run them is for the caller to know. */
 int exec_plan(const struct view *v, const struct here *here, struct scratch *s, int dirfd, const char *guest_path,
 	      int at_flags, struct exec_program *program);
 

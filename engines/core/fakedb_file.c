@@ -87,7 +87,7 @@ static int write_file(const char *name, const struct header *h, uint64_t size)
 
 	if (fd < 0)
 		return (int)fd;
-	r = SYS2(ftruncate, fd, size);
+	r = sys_ftruncate((int)fd, (int64_t)size);
 	if (r == 0) {
 		r = sys_pwrite((int)fd, h, sizeof(*h), 0);
 		if (r >= 0)
@@ -95,7 +95,7 @@ static int write_file(const char *name, const struct header *h, uint64_t size)
 	}
 	/* Readers look at every slot, and on a full tmpfs even reading a hole is a SIGBUS. Where this is not supported,
 	 * holes can be read. */
-	if (r == 0 && SYS4(fallocate, fd, 0, 0, h->entries_offset) == -ENOSPC)
+	if (r == 0 && sys_fallocate((int)fd, (int64_t)h->entries_offset) == -ENOSPC)
 		r = -ENOSPC;
 	(void)sys_close((int)fd);
 	if (r < 0)

@@ -8,13 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch.h"
+
 #define PATHHASH_ROOT 0x9e3779b97f4a7c15u
 
 static inline uint64_t pathhash_fold(uint64_t a, uint64_t b)
 {
-	unsigned __int128 product = (unsigned __int128)a * b;
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
+	return a * b ^ arch_multiply_high(a, b);
 }
 
 static inline uint64_t pathhash_component(uint64_t hash, const char *name, size_t len)

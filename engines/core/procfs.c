@@ -126,19 +126,22 @@ static long open_proc_file(uint64_t pid, const char *name)
  * starts with PR_SET_MM_MAP, so this is the guest program's, while /proc/PID/exe is the engine's. */
 static int program_address(uint64_t pid, uint64_t *ret_address)
 {
-	unsigned long pair[2];
-	long fd = open_proc_file(pid, "/auxv");
-	int ret = -ENOENT;
+	uint32_t words[128] = { 0 };
+	long fd = open_proc_file(pid, "/auxv"), n;
+	bool wide;
 
 	if (fd < 0)
 		return (int)fd;
-	while (sys_read((int)fd, pair, sizeof(pair)) == (long)sizeof(pair) && pair[0] != AT_NULL)
-		if (pair[0] == AT_PHDR) {
-			*ret_address = pair[1];
-			ret = 0;
-		}
+	n = sys_read((int)fd, words, sizeof(words));
 	(void)sys_close((int)fd);
-	return ret;
+	/* Pairs of words of the process' own size. Types are small, and the first one's value is never 0. */
+	wide = !words[1];
+	for (long i = 0; i + 4 <= n / 4 && words[i]; i += wide ? 4 : 2)
+		if (words[i] == AT_PHDR) {
+			*ret_address = wide ? words[i + 2] | (uint64_t)words[i + 3] << 32 : words[i + 1];
+			return 0;
+		}
+	return -ENOENT;
 }
 
 static int hex_value(int c)

@@ -2,7 +2,6 @@
 #ifndef CORE_SYS_H
 #define CORE_SYS_H
 
-#include <asm/stat.h>
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
 #include <linux/openat2.h>
@@ -11,6 +10,7 @@
 #include <stdint.h>
 
 #include "arch.h"
+#include "arch_stat.h"
 #include "compat.h"
 
 #define PATH_MAX 4096
@@ -61,12 +61,12 @@ static inline long sys_write(int fd, const void *buf, size_t size)
 
 static inline long sys_pread(int fd, void *buf, size_t size, int64_t offset)
 {
-	return SYS4(pread64, fd, buf, size, offset);
+	return arch_at_offset(__NR_pread64, fd, buf, size, offset);
 }
 
 static inline long sys_pwrite(int fd, const void *buf, size_t size, int64_t offset)
 {
-	return SYS4(pwrite64, fd, buf, size, offset);
+	return arch_at_offset(__NR_pwrite64, fd, buf, size, offset);
 }
 
 static inline long sys_readlinkat(int dirfd, const char *path, char *buf, size_t size)
@@ -76,7 +76,23 @@ static inline long sys_readlinkat(int dirfd, const char *path, char *buf, size_t
 
 static inline long sys_fstatat(int dirfd, const char *path, struct stat *st, int flags)
 {
-	return SYS4(newfstatat, dirfd, path, st, flags);
+	return arch_syscall4(ARCH_NR_fstatat, dirfd, (long)path, (long)st, flags);
+}
+
+static inline long sys_fstat(int fd, struct stat *st)
+{
+	return arch_syscall3(ARCH_NR_fstat, fd, (long)st, 0);
+}
+
+static inline long sys_ftruncate(int fd, int64_t size)
+{
+	return arch_ftruncate(fd, size);
+}
+
+/* Reserves the blocks from the beginning of the file to `size`, and makes it that long. */
+static inline long sys_fallocate(int fd, int64_t size)
+{
+	return arch_fallocate(fd, size);
 }
 
 static inline long sys_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *stx)
@@ -91,7 +107,7 @@ static inline long sys_getcwd(char *buf, size_t size)
 
 static inline long sys_fcntl(int fd, int cmd, long arg)
 {
-	return SYS3(fcntl, fd, cmd, arg);
+	return arch_syscall3(ARCH_NR_fcntl, fd, cmd, arg);
 }
 
 static inline long sys_dup3(int fd, int newfd, int flags)
@@ -102,7 +118,7 @@ static inline long sys_dup3(int fd, int newfd, int flags)
 /* Returns the address, or -errno (test with sys_is_err). */
 static inline long sys_mmap(void *addr, size_t size, int prot, int flags, int fd, int64_t offset)
 {
-	return SYS6(mmap, addr, size, prot, flags, fd, offset);
+	return arch_mmap(addr, size, prot, flags, fd, offset);
 }
 
 static inline long sys_munmap(void *addr, size_t size)

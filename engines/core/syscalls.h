@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sys.h"
+#include "compat.h"
 
 /* No global offset table: the program is linked at a fixed, high address. */
 #pragma GCC visibility push(hidden)
@@ -114,6 +114,7 @@ enum syscall_op {
 	OP_CAPSET,
 	OP_UMASK,
 	OP_GETSOCKOPT,
+	OP_NARROW,
 	OP_COUNT,
 };
 
@@ -134,11 +135,12 @@ struct syscall_row {
 	struct path_arg path[2];
 };
 
-extern const struct syscall_row syscall_table[];
-extern const size_t syscall_table_size;
-
 /* The row of a call, or NULL. */
 const struct syscall_row *syscall_row(long nr);
+/* The same for programs of i386; arch/x86_64/syscalls_i386.c. */
+const struct syscall_row *syscall_row_i386(long nr);
+
+#define SYSCALL_NR_GONE (SYSCALL_NR_LAST + 1) /* of calls that the architecture never had: nothing looks it up */
 
 #pragma GCC visibility pop
 

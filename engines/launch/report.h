@@ -2,6 +2,8 @@
 #ifndef LAUNCH_REPORT_H
 #define LAUNCH_REPORT_H
 
+#include <stdbool.h>
+
 /* Exit statuses, as docker(1) and podman(1) have them; docs/reference/exit-codes.md. */
 enum exit_status {
 	EXIT_ENGINE = 123,     /* this node or this guest rules the engine out */
@@ -36,5 +38,8 @@ const char *error_name(long error);
 /* Ends `HELPER --probe`: says on standard output, as one line of JSON, whether this node allows the engine, which is
  * what udockpy/engines/host.py reads. `step` names where a refusal (`error`, -errno) came; `error` >= 0 is a yes. */
 _Noreturn void probe_end(const char *step, long error);
+
+/* A yes, and whether what `extra` names works too, which the engine can do without. */
+_Noreturn void probe_end_with(const char *extra, bool works);
 
 #endif

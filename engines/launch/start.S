@@ -13,6 +13,17 @@ _start:
 	movl	$231, %eax		/* exit_group */
 	syscall
 	hlt
+#elif defined(__i386__)
+	xorl	%ebp, %ebp
+	movl	%esp, %eax
+	andl	$-16, %esp
+	subl	$12, %esp
+	pushl	%eax
+	call	helper_main
+	movl	%eax, %ebx
+	movl	$252, %eax		/* exit_group */
+	int	$0x80
+	hlt
 #elif defined(__aarch64__)
 	mov	x29, #0
 	mov	x30, #0

@@ -1,7 +1,7 @@
 /* loader_jump(entry, sp): starts the guest program with the registers that execve leaves.
  *
  * x86_64: all registers are zero (rdx too: it would be registered as an exit function), the direction flag is clear.
- * The entry address travels on the stack, just below sp, so that no register keeps it.
+ * The entry address travels on the stack, just below sp, so that no register keeps it. i386: the same.
  * aarch64: all are zero but x16, through which a branch may reach any landing pad. */
 
 	.section .note.GNU-stack, "", %progbits
@@ -28,6 +28,19 @@ loader_jump:
 	xor	%r13d, %r13d
 	xor	%r14d, %r14d
 	xor	%r15d, %r15d
+	cld
+	ret
+#elif defined(__i386__)
+	mov	4(%esp), %eax
+	mov	8(%esp), %esp
+	push	%eax
+	xor	%eax, %eax
+	xor	%ebx, %ebx
+	xor	%ecx, %ecx
+	xor	%edx, %edx
+	xor	%esi, %esi
+	xor	%edi, %edi
+	xor	%ebp, %ebp
 	cld
 	ret
 #elif defined(__aarch64__)

@@ -25,8 +25,8 @@
 struct elf {
 	int fd;
 	unsigned long page; /* size of one */
-	Elf64_Ehdr eh;
-	Elf64_Phdr batch[PHDR_BATCH];
+	ARCH_ELF(Ehdr) eh;
+	ARCH_ELF(Phdr) batch[PHDR_BATCH];
 	unsigned batch_first, batch_len;
 	unsigned long start, end; /* span of the segments, once mapped absolute */
 	unsigned long bias;	  /* what addresses in the file are relative to */
@@ -45,6 +45,17 @@ struct stack {
 	struct aux *auxv;
 	size_t argc, envc;
 	size_t n_aux; /* AT_NULL included */
+};
+
+/* struct prctl_mm_map as a kernel of 64 bits has it, also to programs of 32. */
+struct mm_map {
+	uint64_t start_code, end_code, start_data, end_data;
+	uint64_t start_brk, brk;
+	uint64_t start_stack;
+	uint64_t arg_start, arg_end, env_start, env_end;
+	uint64_t auxv;
+	uint32_t auxv_size;
+	uint32_t exe_fd;
 };
 
 /* A run of strings in memory. */
@@ -85,21 +96,21 @@ static int elf_open(struct elf *e, int fd, unsigned long page)
 	r = read_exactly(fd, &e->eh, sizeof(e->eh), 0);
 	if (r < 0)
 		return r;
-	if (e->eh.e_machine != ARCH_EM_MACHINE || e->eh.e_phentsize != sizeof(Elf64_Phdr) ||
+	if (e->eh.e_machine != ARCH_EM_MACHINE || e->eh.e_phentsize != sizeof(ARCH_ELF(Phdr)) ||
 	    (e->eh.e_type != ET_EXEC && e->eh.e_type != ET_DYN))
 		return -ENOEXEC;
 	return 0;
 }
 
 /* Returns the i-th program header or NULL with *ret_error set; it is valid until the next call. */
-static const Elf64_Phdr *elf_phdr(struct elf *e, unsigned i, int *ret_error)
+static const ARCH_ELF(Phdr) *elf_phdr(struct elf *e, unsigned i, int *ret_error)
 {
 	if (i < e->batch_first || i >= e->batch_first + e->batch_len) {
 		unsigned n = e->eh.e_phnum - i;
 
 		n = n < PHDR_BATCH ? n : PHDR_BATCH;
-		*ret_error = read_exactly(e->fd, e->batch, n * sizeof(Elf64_Phdr),
-					  e->eh.e_phoff + i * sizeof(Elf64_Phdr));
+		*ret_error = read_exactly(e->fd, e->batch, n * sizeof(ARCH_ELF(Phdr)),
+					  e->eh.e_phoff + i * sizeof(ARCH_ELF(Phdr)));
 		e->batch_first = i;
 		e->batch_len = *ret_error < 0 ? 0 : n;
 		if (*ret_error < 0)
@@ -117,7 +128,7 @@ static int elf_measure(struct elf *e, unsigned long *ret_align)
 	for (unsigned i = 0; i < e->eh.e_phnum; i++) {
 		unsigned long end;
 		int r = 0;
-		const Elf64_Phdr *ph = elf_phdr(e, i, &r);
+		const ARCH_ELF(Phdr) *ph = elf_phdr(e, i, &r);
 
 		if (!ph)
 			return r;
@@ -183,7 +194,7 @@ static int to_prot(uint32_t p_flags)
 }
 
 /* Remembers what the kernel tells in /proc/PID/stat. */
-static void elf_note_ranges(struct elf *e, const Elf64_Phdr *ph)
+static void elf_note_ranges(struct elf *e, const ARCH_ELF(Phdr) *ph)
 {
 	const unsigned long start = e->bias + ph->p_vaddr, end = start + ph->p_filesz;
 
@@ -201,7 +212,7 @@ static void elf_note_ranges(struct elf *e, const Elf64_Phdr *ph)
 
 /* Maps one segment into the reserved span. `*mapped` is the end of what the segments before it cover, `*writable` says
  * whether its last page may be written. */
-static int elf_map_segment(struct elf *e, const Elf64_Phdr *ph, unsigned long *mapped, bool *writable)
+static int elf_map_segment(struct elf *e, const ARCH_ELF(Phdr) *ph, unsigned long *mapped, bool *writable)
 {
 	const unsigned long vaddr = e->bias + ph->p_vaddr, start = page_down(e, vaddr);
 	const unsigned long file_end = vaddr + ph->p_filesz, end = page_up(e, vaddr + ph->p_memsz);
@@ -239,7 +250,7 @@ static int elf_map_segment(struct elf *e, const Elf64_Phdr *ph, unsigned long *m
 	return 0;
 }
 
-static int elf_tell_code(const struct elf *e, const Elf64_Phdr *ph, const struct loader_request *req)
+static int elf_tell_code(const struct elf *e, const ARCH_ELF(Phdr) *ph, const struct loader_request *req)
 {
 	const unsigned long vaddr = e->bias + ph->p_vaddr, start = page_down(e, vaddr);
 
@@ -262,7 +273,7 @@ static int elf_load(struct elf *e, int fd, unsigned long page, const struct load
 	if (r == 0)
 		r = elf_reserve(e, align);
 	for (unsigned i = 0; r == 0 && i < e->eh.e_phnum; i++) {
-		const Elf64_Phdr *ph = elf_phdr(e, i, &r);
+		const ARCH_ELF(Phdr) *ph = elf_phdr(e, i, &r);
 
 		if (!ph || ph->p_type != PT_LOAD || !ph->p_memsz)
 			continue;
@@ -301,13 +312,16 @@ static unsigned long stack_aux(const struct stack *st, unsigned long type, unsig
  * which becomes &argv[-1]. */
 static unsigned long stack_finish(struct stack *st, const char *execfn)
 {
+	size_t off;
+
 	if (st->argc == 0) {
 		st->argv--;
 		st->argv[0] = (char *)execfn + strlen(execfn);
 		st->argc = 1;
 	}
-	if ((unsigned long)&st->argv[-1] & 15) {
-		char **const to = st->argv - 1;
+	off = ((unsigned long)&st->argv[-1] & 15) / sizeof(char *);
+	if (off) {
+		char **const to = st->argv - off;
 
 		memmove(to, st->argv, (unsigned long)(st->auxv + st->n_aux) - (unsigned long)st->argv);
 		stack_find(st, to);
@@ -327,7 +341,7 @@ static void stack_edit_auxv(struct stack *st, const struct loader_request *req, 
 			*val = exe->phdrs;
 			break;
 		case AT_PHENT:
-			*val = sizeof(Elf64_Phdr);
+			*val = sizeof(ARCH_ELF(Phdr));
 			break;
 		case AT_PHNUM:
 			*val = exe->eh.e_phnum;
@@ -410,7 +424,7 @@ static int stack_make_executable(const struct elf *e, const struct stack *st, un
 static void describe_process(const struct elf *exe, const struct stack *st, unsigned long sp, unsigned long brk,
 			     const struct span *args, const struct span *env)
 {
-	struct prctl_mm_map map = {
+	struct mm_map map = {
 		.start_code = exe->start_code,
 		.end_code = exe->end_code,
 		.start_data = exe->start_data,
@@ -422,9 +436,9 @@ static void describe_process(const struct elf *exe, const struct stack *st, unsi
 		.arg_end = args->end,
 		.env_start = env->start,
 		.env_end = env->end,
-		.auxv = (__u64 *)(void *)st->auxv,
-		.auxv_size = (__u32)(st->n_aux * sizeof(*st->auxv)),
-		.exe_fd = (__u32)-1,
+		.auxv = (unsigned long)st->auxv,
+		.auxv_size = (uint32_t)(st->n_aux * sizeof(*st->auxv)),
+		.exe_fd = (uint32_t)-1,
 	};
 
 	if (SYS5(prctl, PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map), 0) >= 0)
@@ -450,7 +464,7 @@ static void name_process(const char *execfn)
 	(void)SYS2(prctl, PR_SET_NAME, comm);
 }
 
-static size_t put_hex(char *buf, size_t len, const char *label, unsigned long v)
+static size_t put_hex(char *buf, size_t len, const char *label, uint64_t v)
 {
 	const size_t n = strlen(label);
 

@@ -8,16 +8,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where the engine's own program lies (LOADER_BASE of engines/Makefile): outside the shadow memory of sanitizers, the
- * kernel's range for PIE programs and Go's arenas. A guest linked into this range is refused. */
-#define LOADER_START 0x5500c0de0000UL
-#define LOADER_END 0x5500c1000000UL
+#include "arch.h"
+
+/* Where the engine's own program lies. A guest linked into this range is refused. */
+#define LOADER_START ARCH_LOADER_START
+#define LOADER_END ARCH_LOADER_END
 
 struct loader_request {
 	int exe_fd;    /* the ELF file, readable */
 	int interp_fd; /* its interpreter, or -1 */
 	/* The guest's arguments, NULL-terminated, followed by the environment and the auxiliary vector as the
-	 * kernel laid them out. argv[-1] and argv[-2] are overwritten: argc, and room to align the block. */
+	 * kernel laid them out. Up to 16 bytes before argv[-1], which becomes argc, are overwritten to align the
+	 * block. */
 	char **argv;
 	const char *exe_guest; /* canonical guest path of the program */
 	const char *execfn;    /* AT_EXECFN; must stay mapped */

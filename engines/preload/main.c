@@ -18,7 +18,7 @@ long preload_answer(struct call *c)
 	case __NR_munmap:
 	case __NR_mprotect:
 	case __NR_mremap: return map_answer(c);
-	case __NR_clone: return call_concerned(c) ? dispatch(c) : call_at_gate(c);
+	case __NR_clone: return call_concerned(&native_abi, c) ? dispatch(c) : call_at_gate(c);
 	default: return dispatch(c);
 	}
 }

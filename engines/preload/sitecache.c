@@ -75,7 +75,7 @@ void sitecache_open(const char *directory_cache)
 		return;
 	/* Reserved blocks: a hole could meet a full disk later, which is SIGBUS. */
 	if (sys_fstatat((int)fd, "", &st, AT_EMPTY_PATH) == 0 && (st.st_mode & S_IFMT) == S_IFREG &&
-	    (st.st_size >= (long)SIZE || SYS4(fallocate, fd, 0, 0, SIZE) >= 0)) {
+	    (st.st_size >= (long)SIZE || sys_fallocate((int)fd, SIZE) >= 0)) {
 		at = sys_mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, (int)fd, 0);
 		if (!sys_is_err(at))
 			cache = (struct file *)at;

@@ -1,8 +1,11 @@
 /* udockpy-ptrace: what the ptrace engine tells the code that answers its guests' calls. */
+#include <linux/audit.h>
 #include <linux/errno.h>
 #include <linux/mman.h>
 #include <linux/seccomp.h>
+#include <linux/signal.h>
 
+#include "arch/i386/window.h"
 #include "launch/report.h"
 #include "loader/loader.h"
 #include "ptrace.h"
@@ -41,18 +44,49 @@ static int prepare(const struct resume_state *state)
 	return state->flags & EXEC_FLAG_GO ? redirect_use_stacks() : 0;
 }
 
+/* Whether the helper of i386 programs is there, and the kernel runs it. */
+static bool other_works(void)
+{
+	char path[PATH_MAX];
+	char *const words[] = { (char *)path, (char *)"--probe", NULL };
+	int status = -1;
+	long child;
+
+	if (program_other_helper(path, sizeof(path)) < 0)
+		return false;
+	child = SYS5(clone, SIGCHLD, 0, 0, 0, 0);
+	if (child == 0) {
+		(void)SYS3(execve, path, words, words + 2);
+		sys_exit_group(EXIT_ENGINE);
+	}
+	return child > 0 && SYS4(wait4, child, &status, 0, NULL) == child && status == 0;
+}
+
 static void probe(void)
 {
 	int error;
 	const char *step = start_tracing(&error);
 
-	probe_end(step, step ? error : 0);
+	if (step)
+		probe_end(step, error);
+	probe_end_with("i386", other_works());
 }
+
+static const struct abi i386_abi = {
+	.audit = AUDIT_ARCH_I386,
+	.row = syscall_row_i386,
+	.text_start = I386_LOADER_START,
+	.text_end = I386_LOADER_END,
+	.block = I386_LOADER_BLOCK,
+};
 
 const struct front_end front_end = {
 	.name = "udockpy-ptrace",
 	.traced = true,
-	.no_tracer = "the guest is traced already: for a debugger or strace inside use --engine userns",
+	.answer = dispatch,
+	.other = "udockpy-ptrace-i386",
+	.other_abi = &i386_abi,
+	.no_tracer = PTRACE_NO_TRACER,
 	.intercept = intercept,
 	.prepare = prepare,
 	.probe = probe,

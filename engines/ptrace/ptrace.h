@@ -7,6 +7,8 @@
 
 #pragma GCC visibility push(hidden)
 
+#define PTRACE_NO_TRACER "the guest is traced already: for a debugger or strace inside use --engine userns"
+
 /* entry.S */
 void redirected_entry(void); /* where the tracer sends a call */
 

@@ -50,7 +50,7 @@ static long redirected_exec(struct call *c)
 		take_back();
 	else
 		__atomic_fetch_or(&left_by_exec, own_stack(c), __ATOMIC_ACQ_REL);
-	r = dispatch(c);
+	r = front_end.answer(c);
 	if (shared)
 		__atomic_fetch_and(&left_by_exec, ~own_stack(c), __ATOMIC_ACQ_REL);
 	return r;
@@ -67,7 +67,7 @@ long redirected(struct call *c)
 		return redirected_exec(c);
 	if (redirect_stacks && row && row->op == OP_CLONE && !__atomic_load_n(&engine_vm_shared, __ATOMIC_ACQUIRE))
 		take_back();
-	r = dispatch(c);
+	r = front_end.answer(c);
 	/* A call that sent the guest elsewhere (a gate) has no site. */
 	if (c->ip == ip)
 		patch_site(c);

@@ -13,6 +13,7 @@
 #include <linux/uio.h>
 #include <linux/wait.h>
 
+#include "arch/i386/window.h"
 #include "ptrace.h"
 #include "tracee.h"
 
@@ -40,24 +41,54 @@ static void resume(int tid, int signal, bool filtered)
 	(void)trace(filtered ? PTRACE_CONT : PTRACE_SYSCALL, tid, 0, (unsigned long)signal);
 }
 
-/* A call at its entry: redirected, or when `error` is not 0 answered with it. */
-static void divert(int tid, long error)
+/* A call of an i386 program at its entry. Its stack takes what its registers have no room for: not reading the guest's
+ * memory, but the one place where it is written. */
+static void divert_i386(int tid, struct tracee_registers_i386 *r, long error)
 {
-	struct tracee_registers registers;
+	uint64_t words;
+
+	if (!error) {
+		words = tracee_redirect_i386(r, I386_REDIRECTED_ENTRY);
+		if (trace(PTRACE_POKEDATA, tid, r->esp, words) >= 0)
+			return;
+		r->esp += sizeof(words);
+		r->eip = (uint32_t)words;
+		error = -EFAULT;
+	}
+	tracee_answer_i386(r, (int32_t)error);
+}
+
+/* A call at its entry: redirected, or when `error` is not 0 answered with it. `other` = it has the numbers of i386. */
+static void divert(int tid, long error, bool other)
+{
+	union tracee_any_registers registers;
 	struct iovec iov = { .iov_base = &registers, .iov_len = sizeof(registers) };
 
 	if (trace(PTRACE_GETREGSET, tid, NT_PRSTATUS, (unsigned long)&iov) < 0)
 		return;
-	if (error)
-		tracee_answer(&registers, error);
+	if (iov.iov_len == sizeof(registers.i386))
+		divert_i386(tid, &registers.i386, error);
+	else if (error || other) /* int 0x80 in a 64-bit program */
+		tracee_answer(&registers.native, error ? error : -ENOSYS);
 	else
-		tracee_redirect(&registers, (unsigned long)redirected_entry);
+		tracee_redirect(&registers.native, (unsigned long)redirected_entry);
 	(void)trace(PTRACE_SETREGSET, tid, NT_PRSTATUS, (unsigned long)&iov);
 }
 
-static bool from_own_text(uint64_t ip)
+/* At a call that the filter sent here. */
+static void at_filtered_call(int tid)
 {
-	return ip >= (unsigned long)__executable_start && ip <= (unsigned long)__start_guest_text;
+	unsigned long message = 0;
+
+	(void)trace(PTRACE_GETEVENTMSG, tid, 0, (unsigned long)&message);
+	divert(tid, 0, message == FILTER_OTHER);
+}
+
+static const struct abi *abi_of(uint32_t audit)
+{
+	if (audit == native_abi.audit)
+		return &native_abi;
+	return front_end.other_abi && audit == front_end.other_abi->audit ? front_end.other_abi : NULL;
 }
 
 /* Without a filter every call stops, here at its entry and again at its exit. The rules are the filter's. */
@@ -65,19 +96,23 @@ static void at_any_call(int tid)
 {
 	struct ptrace_syscall_info info;
 	struct call c = { 0 };
+	const struct abi *abi;
 
 	if (trace(PTRACE_GET_SYSCALL_INFO, tid, sizeof(info), (unsigned long)&info) < 0 ||
 	    info.op != PTRACE_SYSCALL_INFO_ENTRY)
 		return;
-	if (info.arch != ARCH_AUDIT) {
-		divert(tid, -ENOSYS);
+	abi = abi_of(info.arch);
+	if (!abi) {
+		divert(tid, -ENOSYS, false);
 		return;
 	}
 	c.nr = (long)info.entry.nr;
 	for (unsigned i = 0; i < 6; i++)
 		c.arg[i] = info.entry.args[i];
-	if (!from_own_text(info.instruction_pointer) && call_concerned(&c))
-		divert(tid, 0);
+	if (info.instruction_pointer >= abi->text_start && info.instruction_pointer <= abi->text_end)
+		return;
+	if (call_concerned(abi, &c))
+		divert(tid, 0, abi != &native_abi);
 }
 
 static bool is_stop(int signal)
@@ -98,7 +133,7 @@ static void dispatch_event(const struct event *e, bool filtered)
 		return;
 	}
 	if (kind == PTRACE_EVENT_SECCOMP)
-		divert(e->tid, 0);
+		at_filtered_call(e->tid);
 	else if (signal == SYSCALL_STOP)
 		at_any_call(e->tid);
 	else if (!kind)

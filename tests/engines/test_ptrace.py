@@ -160,22 +160,6 @@ def test_a_node_that_forbids_it_is_an_error_of_its_own(ptrace: Product, small: P
     assert b"hint: " in done.stderr
 
 
-def test_an_i386_guest_is_refused(ptrace: Product, world: World) -> None:
-    done = ptrace.run(world.guest("i386"), "/bin/bash", "-c", "echo ran")
-    assert (done.returncode, done.stdout) == (ENGINE_REFUSED, b""), text(done)
-    assert b"is a program for i386" in done.stderr
-    assert b"hint: " in done.stderr
-
-
-def test_an_i386_program_inside_is_an_error(either: Product, world: World, sandbox: Path) -> None:
-    """Started by a shell, where nobody could look at it before: an error, not a kill."""
-    shutil.copyfile(world.guest("i386") / "usr/bin/true", sandbox / "bin/true32")
-    (sandbox / "bin/true32").chmod(0o755)
-    done = either.shell(sandbox, "/bin/true32; echo status=$?")
-    assert done.returncode == 0
-    assert done.stdout in (b"status=126\n", b"status=127\n"), text(done)
-
-
 def test_a_stopped_guest_stays_stopped(guest: subprocess.Popen[bytes]) -> None:
     """Also what waits for it hears so: the tracer is not its parent."""
     for _ in range(3):

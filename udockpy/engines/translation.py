@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from udockpy.engines.interface import Host
 
 
-def fits(plan: Plan, program: Program, host: Host) -> Support:
-    """Whether translation can do what the plan asks, with this program."""
-    if program.machine and program.machine != host.machine:
+def fits(plan: Plan, program: Program, host: Host, machines: tuple[str, ...] = ()) -> Support:
+    """Whether translation can do what the plan asks, with this program. `machines` are those that
+    run here beside the host's own.
+    """
+    if program.machine and program.machine not in (host.machine, *machines):
         reason = f"{program.path} is a program for {program.machine}, not for {host.machine}"
         return Support(works=False, reason=reason, remedy=f"use a guest made for {host.machine}")
     if plan.namespaces:

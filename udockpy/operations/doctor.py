@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from udockpy import __version__, native
 from udockpy import home as homes
 from udockpy.engines import ENGINES, diagnosis, host, signs
+from udockpy.engines.ptrace import I386
 from udockpy.errors import Error
 from udockpy.store import filesystem
 
@@ -77,7 +78,7 @@ def examine(environ: Mapping[str, str]) -> Report:
     seen = signs.gather()
     return Report(
         engines=tuple(_engine(name, node, seen) for name in ENGINES),
-        extras=(*_subuids(node, seen), _fuse(seen)),
+        extras=(*_subuids(node, seen), *_i386(node), _fuse(seen)),
         helpers=tuple(native.health(__version__, node.machine)),
         state=_state(home) if home else None,
         state_problem=problem,
@@ -115,6 +116,18 @@ def _subuids(node: Host, seen: Signs) -> list[Finding]:
     lost = "map_subuids: the pretence of another engine stands in for other users' ids"
     cause = diagnosis.diagnose_subuids(seen)
     return [Finding("subordinate ids", works=False, reason=cause.what, cause=cause, lost=lost)]
+
+
+def _i386(node: Host) -> list[Finding]:
+    """i386 programs are asked about where the tracer is there to run them."""
+    probe = node.probes["ptrace"]
+    if node.machine != "x86_64" or not probe.works:
+        return []
+    if I386 not in probe.lacks:
+        return [Finding("i386 under ptrace", works=True)]
+    reason = "udockpy-ptrace-i386 is not there, or the kernel runs no i386 programs"
+    lost = "i386 guests where there are no user namespaces, and their pretended root"
+    return [Finding("i386 under ptrace", works=False, reason=reason, lost=lost)]
 
 
 def _fuse(seen: Signs) -> Finding:

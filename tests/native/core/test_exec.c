@@ -552,10 +552,9 @@ static void test_other_machines(void)
 {
 	struct image *i = new_image();
 
-	i->eh.e_machine = EM_386;
 	i->eh.e_ident[EI_CLASS] = ELFCLASS32;
 	i->eh.e_phentsize = 32;
-	ok(refusal(i) == -ENOEXEC && program.machine == EM_386, "i386 program");
+	ok(refusal(i) == -ENOEXEC && program.machine == ARCH_EM_MACHINE, "program of this machine with small words");
 	ok(program.exe_fd == -1 && program.interp_fd == -1, "no descriptor is left");
 	i = new_image();
 	i->eh.e_machine = 1234;
@@ -564,6 +563,54 @@ static void test_other_machines(void)
 	i->eh.e_ident[EI_DATA] = ELFDATA2MSB;
 	i->eh.e_machine = __builtin_bswap16(EM_S390);
 	ok(refusal(i) == -ENOEXEC && program.machine == EM_S390, "program of the other byte order");
+}
+
+/* A program of the other word size that the same kernel runs. */
+static struct narrow_image {
+	Elf32_Ehdr eh;
+	Elf32_Phdr ph[2];
+	char interp[32];
+} *new_narrow_image(void)
+{
+	static struct narrow_image image;
+
+	image = (struct narrow_image){ 0 };
+	memcpy(image.eh.e_ident, ELFMAG, SELFMAG);
+	image.eh.e_ident[EI_CLASS] = ELFCLASS32;
+	image.eh.e_ident[EI_DATA] = ELFDATA2LSB;
+	image.eh.e_type = ET_DYN;
+	image.eh.e_machine = ARCH_EM_COMPAT;
+	image.eh.e_phoff = offsetof(struct narrow_image, ph);
+	image.eh.e_phentsize = sizeof(Elf32_Phdr);
+	image.eh.e_phnum = 1;
+	image.ph[0] = (Elf32_Phdr){ .p_type = PT_GNU_STACK, .p_flags = PF_R | PF_W | PF_X };
+	return &image;
+}
+
+static int plan_narrow(const struct narrow_image *image)
+{
+	return exec_plan(&view, &here, &scratch, AT_FDCWD, put("narrow", image, sizeof(*image), 0755), 0, &program);
+}
+
+static void test_the_other_word_size(void)
+{
+	struct narrow_image *i = new_narrow_image();
+
+	ok(plan_narrow(i) == 0 && program.machine == ARCH_EM_COMPAT, "32-bit program");
+	ok(program.flags == EXEC_FLAG_EXECSTACK, "its segments are read");
+	(void)sys_close(program.exe_fd);
+	i->eh.e_phnum = 2;
+	i->ph[1] = (Elf32_Phdr){ .p_type = PT_INTERP,
+				 .p_offset = offsetof(struct narrow_image, interp),
+				 .p_filesz = 8 };
+	strcpy(i->interp, "/nobody");
+	ok(plan_narrow(i) == -ENOENT && program.exe_fd == -1, "its interpreter is looked for");
+	strcpy(i->interp, put("wide", new_image(), sizeof(struct image), 0755));
+	i->ph[1].p_filesz = (Elf32_Word)strlen(i->interp) + 1;
+	ok(plan_narrow(i) == -ELIBBAD && program.exe_fd == -1, "a 64-bit interpreter is none for it");
+	i = new_narrow_image();
+	i->eh.e_phentsize = sizeof(Elf64_Phdr);
+	ok(plan_narrow(i) == -ENOEXEC, "program headers of the wrong size");
 }
 
 static unsigned flags_of(struct image *image)
@@ -726,6 +773,7 @@ int main(int argc, char **argv)
 	test_noexec();
 	test_elf_headers();
 	test_other_machines();
+	test_the_other_word_size();
 	test_flags();
 	test_guest();
 	ok(count_descriptors() == descriptors, "no descriptor is left open");

@@ -76,13 +76,24 @@ def test_an_engine_that_does_not_exist_is_a_mistake_that_names_those_that_do() -
         select(USER, HOST, NATIVE, "docker")
 
 
-def test_an_i386_guest_runs_under_userns_only() -> None:
+def test_an_i386_guest_runs_under_userns_and_ptrace() -> None:
     program = Program("/bin/id", "i386")
     assert select(USER, HOST, program, "auto").name == "userns"
-    with pytest.raises(EngineError, match="program for i386"):
-        select(USER, HOST, program, "trap")
+    assert select(USER, with_probes(userns=DENIED), program, "auto").name == "ptrace"
+    assert select(ROOT, HOST, program, "auto").name == "ptrace"
+    for name in ("trap", "preload"):
+        with pytest.raises(EngineError, match="program for i386"):
+            select(USER, HOST, program, name)
     with pytest.raises(EngineError, match="no pretence"):
         select(ROOT, HOST, program, "userns")
+
+
+def test_ptrace_passes_i386_guests_over_where_the_other_helper_does_not_run() -> None:
+    host = with_probes(ptrace=Probe(works=True, lacks=("i386",)))
+    with pytest.raises(EngineError, match="which udockpy-ptrace-i386 cannot run here") as caught:
+        select(USER, host, Program("/bin/id", "i386"), "ptrace")
+    assert "-m32" in caught.value.hint
+    assert select(USER, host, Program("/bin/id", "x86_64"), "ptrace").name == "ptrace"
 
 
 def test_a_foreign_guest_runs_nowhere_but_with_an_emulator() -> None:

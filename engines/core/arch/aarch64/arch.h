@@ -2,6 +2,8 @@
 #ifndef CORE_ARCH_H
 #define CORE_ARCH_H
 
+#include "arch/lp64.h"
+
 #define ARCH_NAME "aarch64"
 #define ARCH_EM_MACHINE 183 /* EM_AARCH64 */
 #define ARCH_EM_COMPAT 40   /* EM_ARM: what its kernels may run besides */

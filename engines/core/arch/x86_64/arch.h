@@ -2,6 +2,8 @@
 #ifndef CORE_ARCH_H
 #define CORE_ARCH_H
 
+#include "arch/lp64.h"
+
 #define ARCH_NAME "x86_64"
 #define ARCH_EM_MACHINE 62 /* EM_X86_64 */
 #define ARCH_EM_COMPAT 3   /* EM_386: what its kernels may run besides */

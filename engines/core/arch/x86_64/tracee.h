@@ -3,6 +3,7 @@
 #define CORE_ARCH_TRACEE_H
 
 #include <asm/unistd.h>
+#include <stdint.h>
 
 /* NT_PRSTATUS: user_regs_struct of arch/x86/include/asm/user_64.h. */
 struct tracee_registers {
@@ -20,6 +21,35 @@ static inline void tracee_redirect(struct tracee_registers *r, unsigned long ent
 	r->rip = entry;
 	r->r11 = r->orig_rax;
 	r->orig_rax = __NR_getpid;
+}
+
+/* The same of a tracee that is an i386 program: user_regs_struct32 of arch/x86/include/asm/user32.h. */
+struct tracee_registers_i386 {
+	uint32_t ebx, ecx, edx, esi, edi, ebp, eax, ds, es, fs, gs, orig_eax, eip, cs, eflags, esp, ss;
+};
+
+/* Which of the two the kernel gave depends on the code that the tracee runs. */
+union tracee_any_registers {
+	struct tracee_registers native;
+	struct tracee_registers_i386 i386;
+};
+
+/* As tracee_redirect(). The return address and the number have no register to be in: they are returned, the address in
+ * the lower half, and belong to where the stack pointer points then. */
+static inline uint64_t tracee_redirect_i386(struct tracee_registers_i386 *r, uint32_t entry)
+{
+	const uint64_t words = r->eip | (uint64_t)r->orig_eax << 32;
+
+	r->esp -= sizeof(words);
+	r->eip = entry;
+	r->orig_eax = 20; /* getpid */
+	return words;
+}
+
+static inline void tracee_answer_i386(struct tracee_registers_i386 *r, int32_t result)
+{
+	r->eax = (uint32_t)result;
+	r->orig_eax = (uint32_t)-1;
 }
 
 /* At the entry of a system call: it is not made and returns `result`. */
