@@ -18,7 +18,7 @@ from setuptools.command.build import build
 
 ENGINES = Path("engines")
 LIBEXEC = Path("udockpy/libexec")
-SOURCE_SUFFIXES = {".c", ".h", ".S", ".def", ".map", ".md", ".py", ".sh"}
+SOURCE_SUFFIXES = {".c", ".h", ".S", ".def", ".ld", ".map", ".md", ".py", ".sh"}
 
 
 class BuildEngines(Command):

@@ -16,7 +16,13 @@ from udockpy import __version__
 
 TREE = Path(__file__).resolve().parent.parent
 MACHINE = os.uname().machine
-PROGRAMS = ["udockpy-preload", "udockpy-ptrace", "udockpy-trap", "udockpy-userns"]
+PROGRAMS = [
+    "udockpy-preload",
+    "udockpy-ptrace",
+    "udockpy-ptrace-i386",
+    "udockpy-trap",
+    "udockpy-userns",
+]
 HELPERS = [*PROGRAMS, "libudockpy-core.so"]
 PACKAGES = {
     "make": "make",

@@ -20,6 +20,7 @@ HELPERS = [
     "libudockpy-core.so",
     "udockpy-preload",
     "udockpy-ptrace",
+    "udockpy-ptrace-i386",
     "udockpy-trap",
     "udockpy-userns",
 ]

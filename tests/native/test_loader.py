@@ -14,10 +14,10 @@ import pytest
 
 HERE = Path(__file__).resolve().parent / "loader"
 MACHINE = os.uname().machine
-HEADER = HERE.parents[2] / "engines/loader/loader.h"
+HEADER = HERE.parents[2] / "engines/core/arch/lp64.h"
 LOADER_START, LOADER_END = (
     int(number, 16)
-    for number in re.findall(r"#define LOADER_(?:START|END) (0x[0-9a-f]+)", HEADER.read_text())
+    for number in re.findall(r"#define ARCH_LOADER_(?:START|END) (0x[0-9a-f]+)", HEADER.read_text())
 )
 AT_MINSIGSTKSZ = 51
 
@@ -291,7 +291,7 @@ def test_fixed_address_that_is_the_loaders_is_refused(work: Path, load: Path) ->
         assert run(program)[0] == 0
         code, output, errors = run(load, program)
         assert (code, output) == (125, "")
-        assert errors == f"load: {program}: -12 machine 0\n"
+        assert errors == f"load: {program}: -12 machine 62\n"
 
 
 def test_unusual_fixed_addresses(work: Path, load: Path) -> None:
@@ -328,4 +328,4 @@ def test_malformed_programs_are_refused(work: Path, load: Path) -> None:
         program.chmod(0o755)
         code, output, errors = run(load, program)
         assert (code, output) == (125, "")
-        assert errors == f"load: {program}: -8 machine 0\n"
+        assert errors == f"load: {program}: -8 machine 62\n"
