@@ -4,6 +4,8 @@ $UDOCKPY_HOME, else $XDG_DATA_HOME/udockpy, else ~/.local/share/udockpy
     images/                             an OCI layout of the images pulled
     trees/HEX/{rootfs,fakedb}           these images unpacked, by chain id; shared, never changed
     imported/NAME/{rootfs,fakedb}       images made from a directory or a plain archive
+    files/HEX/{rootfs,fakedb}           images in single files, unpacked, by the digest of what they
+                                        hold; files/KEY -> HEX, by the file itself
     containers/ID/{config.json,rootfs,fakedb}, names/NAME -> ../containers/ID
     sandboxes/KEY/{path,fakedb}         what is remembered of directories the user names
     downloads/, locks/                  what is half there, and who works on what
@@ -40,6 +42,10 @@ class Home(NamedTuple):
     @property
     def trees(self) -> str:
         return os.path.join(self.path, "trees")
+
+    @property
+    def files(self) -> str:
+        return os.path.join(self.path, "files")
 
     @property
     def downloads(self) -> str:

@@ -11,6 +11,7 @@ from udockpy.errors import UsageError
 
 VERBS = {
     "bootstrap": "udockpy.cli.bootstrap:bootstrap",
+    "build": "udockpy.cli.build:build",
     "create": "udockpy.cli.create:create",
     "doctor": "udockpy.cli.doctor:doctor",
     "exec": "udockpy.cli.run:exec_",

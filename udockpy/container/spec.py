@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from udockpy.container import binds, environment, users
+from udockpy.container import binds, environment, singularity, users
 from udockpy.container.plan import Bind, Identity, Plan
 from udockpy.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from udockpy.config import Config
     from udockpy.container.caller import Caller
     from udockpy.container.options import RunOptions
@@ -23,6 +25,7 @@ class Says(NamedTuple):
     cmd: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     workdir: str = ""  # empty where the guest has no such directory
+    scripts: bool = False  # its environment is what Singularity's scripts in it say
 
 
 class Place(NamedTuple):
@@ -58,7 +61,7 @@ def plan(config: Config, caller: Caller, place: Place, options: RunOptions) -> P
     every = (*standard, *(() if pretend else place.merged), *named)
     return Plan(
         rootfs=place.rootfs,
-        command=command(place.says, options) or (place.shell,),
+        command=_command(caller, place, options),
         identity=person.identity,
         environment=tuple(_environment(config, caller, person, place.says, options).items()),
         binds=every,
@@ -79,6 +82,14 @@ def command(says: Says, options: RunOptions) -> tuple[str, ...]:
     return (*filter(None, (options.entrypoint,)), *options.command)
 
 
+def _command(caller: Caller, place: Place, options: RunOptions) -> tuple[str, ...]:
+    words = command(place.says, options) or (place.shell,)
+    if not place.says.scripts:
+        return words
+    told = _told(caller.environ, options)
+    return singularity.wrapped(words, tuple(f"{name}={value}" for name, value in told.items()))
+
+
 def _person(caller: Caller, accounts: Accounts, options: RunOptions) -> _Person:
     if options.user is not None:
         identity, user = users.resolve(options.user, accounts)
@@ -97,10 +108,15 @@ def _environment(
         base = environment.of_pretended(host, path=config.path, home=person.home, name=person.name)
     else:
         base = environment.of_user(host, path=config.path, home=person.home)
-    words = [word for path in options.env_file for word in environment.read_file(path)]
     # A word without = would pass on a value of the host's, which is not for an image to ask.
     image = environment.assignments((word for word in says.env if "=" in word), {})
-    return {**base, **image, **environment.assignments([*words, *options.env], host)}
+    return {**base, **image, **_told(host, options)}
+
+
+def _told(host: Mapping[str, str], options: RunOptions) -> dict[str, str]:
+    """The variables that the user gave."""
+    words = [word for path in options.env_file for word in environment.read_file(path)]
+    return environment.assignments([*words, *options.env], host)
 
 
 def _chdir(

@@ -14,9 +14,10 @@ import zlib
 from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
 from functools import partial
-from typing import IO, Any, BinaryIO, Callable, cast
+from typing import IO, BinaryIO, Callable, cast
 
 from udockpy.errors import ArchiveError
+from udockpy.layer import zstd
 from udockpy.layer.member import Kind, Member, clean_name
 
 TYPE_CHECKING = False
@@ -268,31 +269,16 @@ def _decompressed(
 
 
 def _zstd(stream: io.BufferedReader, path: str, stack: ExitStack) -> IO[bytes]:
-    library = _zstd_library()
-    if library is not None:
-        return cast("IO[bytes]", library.ZstdFile(stream))
+    known = zstd.library()
+    if known is not None:
+        return cast("IO[bytes]", known.ZstdFile(stream))
     import shutil
 
     program = shutil.which("zstd")
     if program is None:
-        hint = "install it: pip install udockpy[zstd]"
-        raise ArchiveError(
-            "cannot read the archive",
-            path,
-            "compressed with zstd, which is not installed",
-            hint=hint,
-        )
+        reason = "compressed with zstd, which is not installed"
+        raise ArchiveError("cannot read the archive", path, reason, hint=zstd.HINT)
     return stack.enter_context(_filter([program, "-dcq"], stream, path))
-
-
-def _zstd_library() -> Any:
-    """Python's zstd: its own from 3.14 on, else the same as a package, if that is installed."""
-    import importlib
-
-    for name in ("compression.zstd", "backports.zstd"):
-        with suppress(ImportError):
-            return importlib.import_module(name)
-    return None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 
+from udockpy.container import singularity
 from udockpy.container.spec import Says
 from udockpy.store import containers, images, targets
 
@@ -35,12 +36,26 @@ def of(home: Home, target: Target) -> Says:
     """What to heed of it."""
     content = document(home, target)
     if content is None:
-        return Says()
+        return _of_scripts(target.tree.rootfs)
     from udockpy.oci import image as documents
 
     config = documents.config(content, target.name)
     workdir = config.workdir if _is_directory(target.tree.rootfs, config.workdir) else ""
     return Says(config.entrypoint, config.cmd, config.env, workdir)
+
+
+def _of_scripts(rootfs: str) -> Says:
+    """A guest that Singularity made says it in files of its own, wherever its tree is."""
+    if not _is_directory(rootfs, singularity.ENVIRONMENT):
+        return Says()
+    from udockpy.util.beneath import Root
+
+    with Root(rootfs) as root:
+        try:
+            root.stat(singularity.RUNSCRIPT)
+        except OSError:
+            return Says(scripts=True)
+    return Says(entrypoint=(singularity.RUNSCRIPT,), scripts=True)
 
 
 def _is_directory(rootfs: str, guest_path: str) -> bool:

@@ -23,12 +23,19 @@ def unpack(source: str, tree: Tree) -> None:
         copy(Tree(source, ""), tree)
         return
     with open_tar(source) as members:
+        os.mkdir(tree.rootfs, 0o755)
         if not _fill(members, tree):
             raise ArchiveError("cannot read the archive", source, "it holds no files")
 
 
 def copy(source: Tree, tree: Tree) -> None:
     """Fills a new tree from another one, with what is remembered of it."""
+    os.mkdir(tree.rootfs, 0o755)
+    copy_into(source, tree)
+
+
+def copy_into(source: Tree, tree: Tree) -> None:
+    """As copy(), into a directory that is there, and empty."""
     from contextlib import ExitStack
 
     from udockpy.layer.fakedb import Fakedb
@@ -43,7 +50,6 @@ def copy(source: Tree, tree: Tree) -> None:
 def _fill(members: Iterable[Member], tree: Tree) -> int:
     from udockpy.layer.tree_writer import write_tree
 
-    os.mkdir(tree.rootfs, 0o755)
     return write_tree(members, tree.rootfs, tree.fakedb)
 
 

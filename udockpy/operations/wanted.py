@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from udockpy.errors import TargetError
-from udockpy.store import images, targets
+from udockpy.operations import files as operations
+from udockpy.store import files, images, targets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
 def target(home: Home, word: str, environ: Mapping[str, str]) -> Target:
     """As targets.find(); an image that is named as a reference, and is not there, is pulled."""
+    if os.path.isfile(word) and files.is_image(word):
+        return operations.target(home, word)
     try:
         found = targets.find(home, word)
     except TargetError:

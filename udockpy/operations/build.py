@@ -1,0 +1,120 @@
+"""build: an image in a single file, or a sandbox, from whatever can be run."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import NamedTuple
+
+from udockpy import home as homes
+from udockpy.errors import BusyError, UsageError
+from udockpy.oci import platform as platforms
+from udockpy.operations import outputs, trees, wanted
+from udockpy.sif import image as sif
+from udockpy.store import sandboxes
+from udockpy.store.tree import Tree
+from udockpy.util import atomic, tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import IO
+
+    from udockpy.home import Home
+
+SQUASHFS = (".sqsh", ".sqfs", ".squashfs")
+HINT = "remove it, choose another name, or use --force"
+
+
+class Build(NamedTuple):
+    """What to make of what."""
+
+    target: str
+    source: str
+    sandbox: bool = False
+    force: bool = False
+
+
+def build(options: Build, environ: Mapping[str, str]) -> None:
+    """Makes the sandbox, SIF or squashfs file `target`. It appears when it is complete."""
+    home = homes.find(environ)
+    target = os.path.abspath(options.target)
+    if os.path.lexists(target) and not options.force:
+        raise BusyError("cannot build", options.target, "it exists", hint=HINT)
+    source = wanted.target(home, options.source, environ)
+    if options.sandbox:
+        _sandbox(home, source.tree, target)
+    elif os.path.isdir(target):
+        hint = "use --sandbox, or another name"
+        raise BusyError("cannot build", options.target, "a directory is there", hint=hint)
+    else:
+        _file(source.tree, target, environ)
+
+
+def _sandbox(home: Home, source: Tree, target: str) -> None:
+    if os.path.lexists(target):
+        _check_replaceable(source, target)
+    with atomic.new_directory(target) as scratch:
+        state = sandboxes.remember(home, scratch)
+        try:
+            trees.copy_into(source, Tree(scratch, os.path.join(state, "fakedb")))
+        except BaseException:
+            tree.remove(state)
+            raise
+        if os.path.lexists(target):
+            tree.discard(target)
+    sandboxes.remember(home, target)
+
+
+def _check_replaceable(source: Tree, target: str) -> None:
+    """--force replaces a sandbox, and nothing else that somebody may miss."""
+    if os.path.islink(target) or not os.path.isdir(target):
+        raise UsageError("cannot build", target, "a file, where a sandbox is to be")
+    if os.path.samefile(target, source.rootfs):
+        raise UsageError("cannot build", target, "it would be made of itself")
+    names = set(os.listdir(target))
+    if names and not ("etc" in names and names & {"bin", "usr"}):
+        reason = "the directory there is no sandbox: it has no etc, bin or usr"
+        raise BusyError("cannot replace", target, reason, hint="choose another name")
+
+
+def _file(source: Tree, target: str, environ: Mapping[str, str]) -> None:
+    squashfs = atomic.scratch_name(target)
+    try:
+        _squashfs(source, squashfs)
+        if target.endswith(SQUASHFS):
+            os.rename(squashfs, target)
+            return
+        scratch = atomic.scratch_name(target)
+
+        def fill(file: IO[bytes]) -> None:
+            architecture = platforms.of_machine(os.uname().machine).architecture
+            when = int(environ.get("SOURCE_DATE_EPOCH") or time.time())
+            primary = sif.primary_partition(squashfs, architecture, "rootfs.squashfs")
+            sif.write(file, [primary], architecture, when)
+
+        outputs.write("cannot build", scratch, fill)
+        os.chmod(scratch, 0o777 & ~_umask())
+        os.rename(scratch, target)
+    finally:
+        if os.path.exists(squashfs):
+            os.unlink(squashfs)
+
+
+def _squashfs(source: Tree, path: str) -> None:
+    from contextlib import ExitStack
+
+    from udockpy.layer.fakedb import Fakedb
+    from udockpy.layer.squashfs_writer import write_squashfs
+    from udockpy.layer.tree_reader import TreeReader
+
+    with ExitStack() as stack:
+        known = os.path.exists(source.fakedb)
+        fakedb = stack.enter_context(Fakedb(source.fakedb, read_only=True)) if known else None
+        write_squashfs(TreeReader(source.rootfs, fakedb).members(), path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

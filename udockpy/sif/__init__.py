@@ -1,0 +1,1 @@
+"""The Singularity Image Format: a header, a table of descriptors, and the objects they describe."""
