@@ -232,11 +232,12 @@ static void close_program(const struct exec_program *program)
 
 long program_other_helper(char *buf, size_t size)
 {
-	long n = sys_readlinkat(AT_FDCWD, "/proc/self/exe", buf, size);
+	long n = sys_readlinkat(AT_FDCWD, "/proc/self/exe", buf, size - 1);
 
-	while (n > 0 && buf[n - 1] != '/')
-		n--;
-	return n < 0 ? n : str_append(buf, size, (size_t)n, front_end.other);
+	if (n < 0)
+		return n;
+	buf[n] = '\0';
+	return str_append(buf, size, path_directory_size(buf), front_end.other);
 }
 
 /* Runs the helper that holds the program, in the place of this one. */

@@ -26,21 +26,12 @@ static int process_number(const char *name)
 	return (int)n;
 }
 
-static size_t directory_size(const char *path)
-{
-	size_t last = 0;
-
-	for (size_t i = 0; path[i]; i++)
-		last = path[i] == '/' ? i + 1 : last;
-	return last;
-}
-
 /* Whether two paths are of files in one directory, as all helpers are. */
 static bool is_beside(const char *a, const char *b)
 {
-	size_t n = directory_size(a);
+	size_t n = path_directory_size(a);
 
-	return n == directory_size(b) && memcmp(a, b, n) == 0;
+	return n == path_directory_size(b) && memcmp(a, b, n) == 0;
 }
 
 /* What /proc/NAME/exe says, in `buf` of PATH_MAX bytes; its length or -errno. */

@@ -43,16 +43,6 @@ static bool is_path(const struct sockaddr_un *a, size_t size)
 	return size > HEADER && a->sun_family == AF_UNIX_NR && a->sun_path[0];
 }
 
-/* Length of the directory part of `name`, with its slash. */
-static size_t directory_len(const char *name)
-{
-	const char *last = name + strlen(name);
-
-	while (last > name && last[-1] != '/')
-		last--;
-	return (size_t)(last - name);
-}
-
 /* "/proc/self/fd/N/NAME". Returns its length or -ENAMETOOLONG. */
 static long name_by_fd(int fd, const char *name, char *buf, size_t size)
 {
@@ -68,7 +58,7 @@ static long name_by_fd(int fd, const char *name, char *buf, size_t size)
 static long short_name(const struct where *w, char *buf, size_t size, int *ret_fd)
 {
 	char parent[PATH_MAX / 4];
-	size_t n = directory_len(w->name);
+	size_t n = path_directory_size(w->name);
 	long fd;
 
 	if (n + 2 > sizeof(parent))
@@ -81,7 +71,7 @@ static long short_name(const struct where *w, char *buf, size_t size, int *ret_f
 	if (fd < 0)
 		return fd;
 	*ret_fd = (int)fd;
-	return name_by_fd((int)fd, w->name + directory_len(w->name), buf, size);
+	return name_by_fd((int)fd, w->name + path_directory_size(w->name), buf, size);
 }
 
 /* Opens the directory of keys; makes it when `make`. Returns a descriptor or -errno. */
@@ -128,7 +118,7 @@ static long find_key(struct scratch *s, int keys, char key[KEY_LEN + 1])
 static long name_by_key(const struct process *p, struct scratch *s, const struct where *w, char *buf, size_t size,
 			int *ret_fd)
 {
-	size_t n = directory_len(w->name);
+	size_t n = path_directory_size(w->name);
 	char name[KEY_LEN + 1 + sizeof(((struct sockaddr_un *)0)->sun_path)];
 	long r, keys;
 
@@ -166,7 +156,7 @@ static long path_of_key(struct scratch *s, const char *name)
 		return -ENOENT;
 	for (; *p >= '0' && *p <= '9'; p++)
 		fd = fd * 10 + (unsigned)(*p - '0');
-	if (fd == (unsigned)engine.root_fd || *p++ != '/' || directory_len(p) != KEY_LEN + 1)
+	if (fd == (unsigned)engine.root_fd || *p++ != '/' || path_directory_size(p) != KEY_LEN + 1)
 		return -ENOENT;
 	memcpy(key, p, KEY_LEN);
 	key[KEY_LEN] = '\0';

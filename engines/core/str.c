@@ -18,6 +18,15 @@ long str_append(char *dst, size_t size, size_t len, const char *src)
 	return (long)(len + n);
 }
 
+size_t path_directory_size(const char *path)
+{
+	size_t n = strlen(path);
+
+	while (n && path[n - 1] != '/')
+		n--;
+	return n;
+}
+
 unsigned str_from_u64(char *buf, uint64_t v)
 {
 	char tmp[20];

@@ -36,6 +36,9 @@ static inline bool path_has_prefix(const char *s, const char *prefix, size_t n)
 	return str_has_prefix(s, prefix, n) && (s[n] == '\0' || s[n] == '/');
 }
 
+/* Length of the directory part of a path, with its slash; 0 when it is a plain name. */
+size_t path_directory_size(const char *path);
+
 /* Copies `src` with its NUL. Returns its length, or -ENAMETOOLONG (-36) when it does not fit. */
 long str_copy(char *dst, size_t size, const char *src);
 

@@ -197,12 +197,14 @@ _Noreturn void die_of_workdir(const char *path, long error)
 	    "give a directory of the guest with --workdir");
 }
 
+#define PROBE_YES "{\"works\": true, \"step\": null, \"errno\": null"
+
 _Noreturn void probe_end(const char *step, long error)
 {
 	struct message m = { .n = 0 };
 
 	if (error >= 0) {
-		add(&m, "{\"works\": true, \"step\": null, \"errno\": null}\n");
+		add(&m, PROBE_YES "}\n");
 	} else {
 		add(&m, "{\"works\": false, \"step\": \"");
 		add(&m, step);
@@ -218,7 +220,7 @@ _Noreturn void probe_end_with(const char *extra, bool works)
 {
 	struct message m = { .n = 0 };
 
-	add(&m, "{\"works\": true, \"step\": null, \"errno\": null, \"");
+	add(&m, PROBE_YES ", \"");
 	add(&m, extra);
 	add(&m, works ? "\": true}\n" : "\": false}\n");
 	(void)SYS3(writev, STDOUT, m.parts, m.n);

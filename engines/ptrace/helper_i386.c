@@ -2,11 +2,6 @@
  * own place, and is the tracer: nothing begins here. */
 #include "ptrace.h"
 
-static int prepare(const struct resume_state *state)
-{
-	return state->flags & EXEC_FLAG_GO ? redirect_use_stacks() : 0;
-}
-
 /* That it runs is all there is to find out. */
 static void probe(void)
 {
@@ -19,6 +14,6 @@ const struct front_end front_end = {
 	.traced = true,
 	.no_tracer = PTRACE_NO_TRACER,
 	.answer = narrow_dispatch,
-	.prepare = prepare,
+	.prepare = redirect_prepare,
 	.probe = probe,
 };

@@ -39,11 +39,6 @@ static void intercept(void)
 		    "this node does not let users trace their own processes: use --engine auto");
 }
 
-static int prepare(const struct resume_state *state)
-{
-	return state->flags & EXEC_FLAG_GO ? redirect_use_stacks() : 0;
-}
-
 /* Whether the helper of i386 programs is there, and the kernel runs it. */
 static bool other_works(void)
 {
@@ -88,6 +83,6 @@ const struct front_end front_end = {
 	.other_abi = &i386_abi,
 	.no_tracer = PTRACE_NO_TRACER,
 	.intercept = intercept,
-	.prepare = prepare,
+	.prepare = redirect_prepare,
 	.probe = probe,
 };

@@ -14,8 +14,8 @@ void redirected_entry(void); /* where the tracer sends a call */
 
 /* redirect.c */
 long redirected(struct call *c);
-/* Redirected calls run on stacks of their own from now on. Returns 0 or -errno. */
-int redirect_use_stacks(void);
+/* In each program: gives redirected calls stacks of their own where they need that. Returns 0 or -errno. */
+int redirect_prepare(const struct resume_state *state);
 
 /* tracer.c */
 /* Starts a tracer for this process and all it starts; `filtered` = a filter stops them at the calls that matter,

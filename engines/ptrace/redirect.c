@@ -16,7 +16,7 @@ uint64_t redirect_taken;
 /* A vfork child shares them with its parent, and leaves one behind when its execve succeeds. */
 static uint64_t left_by_exec;
 
-int redirect_use_stacks(void)
+static int use_stacks(void)
 {
 	long p = sys_mmap(NULL, STACKS * STACK_SIZE, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -25,6 +25,11 @@ int redirect_use_stacks(void)
 		return (int)p;
 	redirect_stacks = (unsigned long)p;
 	return 0;
+}
+
+int redirect_prepare(const struct resume_state *state)
+{
+	return state->flags & EXEC_FLAG_GO ? use_stacks() : 0;
 }
 
 /* The bit of the stack that the caller runs on. */

@@ -70,6 +70,13 @@ static void test_prefixes(void)
 	ok(path_has_prefix("/a", "", 0) && path_has_prefix("", "", 0), "the root is the prefix of all");
 }
 
+static void test_directory_size(void)
+{
+	ok(path_directory_size("/usr/bin/x") == 9 && path_directory_size("/x") == 1 && path_directory_size("a/") == 2,
+	   "the directory part of a path");
+	ok(path_directory_size("x") == 0 && path_directory_size("") == 0, "a plain name has none");
+}
+
 static void test_memory(void)
 {
 	char a[80], b[80];
@@ -102,6 +109,7 @@ int main(void)
 	test_append();
 	test_numbers();
 	test_prefixes();
+	test_directory_size();
 	test_memory();
 	return done();
 }

@@ -8,7 +8,7 @@
 #define I386_LOADER_END 0x41000000ul
 #define I386_LOADER_BLOCK 0xff000000ul
 
-/* Where a tracer sends calls: helper.ld puts redirected_entry there. */
+/* Where a tracer sends calls: ptrace/helper_i386.ld puts redirected_entry there. */
 #define I386_REDIRECTED_ENTRY (I386_LOADER_START + 0x100)
 
 #endif
