@@ -87,6 +87,8 @@ def compare(
             _say(f"{job.name}: measured")
     except KeyboardInterrupt:
         _say("interrupted: this is what was measured until now")
+    finally:
+        trees.discard_fresh()
     return results
 
 
@@ -114,11 +116,8 @@ def _compare_job(
 
 
 def _once(place: Place, trees: Trees, runtime: Runtime, job: Job) -> Sample:
-    words = ("/bin/sh", "-c", job.script)
-    if not job.fresh:
-        return run(runtime.enter(place, trees.full, words), job.unit)
-    with trees.fresh(runtime.name) as tree:
-        return run(runtime.enter(place, tree, words), job.unit)
+    tree = trees.fresh(runtime.name) if job.fresh else trees.full
+    return run(runtime.enter(place, tree, ("/bin/sh", "-c", job.script)), job.unit)
 
 
 def startup(place: Place, trees: Trees, runtimes: Sequence[Runtime], repeats: int) -> Results:

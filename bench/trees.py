@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable
 
@@ -46,6 +45,7 @@ class Trees:
         self._world = world
         self.base = place.work / "base"
         self.full = place.work / "full"
+        self._number = itertools.count()
 
     def make(self) -> None:
         self._once(self.base, self._make_base)
@@ -61,18 +61,22 @@ class Trees:
         ]
         return counts[1] - counts[0]
 
-    @contextmanager
-    def fresh(self, runtime: str) -> Iterator[Path]:
-        """A new copy of `base`, on the disk already, for one run of one runtime."""
-        tree = self._place.work / "fresh"
+    def fresh(self, runtime: str) -> Path:
+        """A new copy of `base`, on the disk already, for one run of one runtime.
+
+        It stays until discard_fresh(): where ext4 has no journal, a file made within minutes of
+        the removal of many takes several times as long (recently_deleted() of fs/ext4/ialloc.c).
+        """
+        tree = self._place.work / f"fresh{next(self._number)}"
         self._discard(tree)
         self._as_owner(
             runtime, "cp", "-a", "--reflink=auto", f"{self._base_of(runtime)}", f"{tree}"
         )
         os.sync()
-        try:
-            yield tree
-        finally:
+        return tree
+
+    def discard_fresh(self) -> None:
+        for tree in self._place.work.glob("fresh*"):
             self._discard(tree)
 
     def _discard(self, tree: Path) -> None:
