@@ -47,6 +47,51 @@ static uint64_t home(const struct fakedb *db, uint64_t ino)
 	return mix(ino / NEIGHBOURS ^ header(db)->seed) * NEIGHBOURS + ino % NEIGHBOURS;
 }
 
+/* Makes sure that the page of `p` can be written. A store into a hole of a full disk would be a SIGBUS; the kernel's
+ * own atomic "add 0" only fails. Asked before every store, for on copy-on-write file systems a page that was written
+ * once can find no room the next time. Needs no descriptor, which the guest could close. */
+static int touch(const void *p)
+{
+	uint32_t here = 0;
+	long r = SYS6(futex, &here, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, (uintptr_t)p & ~3ull,
+		      (long)FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0));
+
+	return r == -EFAULT ? -ENOSPC : 0;
+}
+
+/* ---- the filter ---- */
+
+/* The word of the filter that speaks of an inode number, and the bit in it; NULL in a file without a filter. */
+static uint32_t *filter_at(const struct fakedb *db, uint64_t ino, uint32_t *ret_bit)
+{
+	uint64_t i = mix(ino / FILTER_BLOCK ^ header(db)->seed) % (FILTER_SIZE * 8);
+
+	*ret_bit = 1u << i % 32;
+	return header(db)->slots_offset == PAGE ? NULL : (uint32_t *)((char *)db->map + PAGE) + i / 32;
+}
+
+/* Whether an inode number may be in the index. Most files are not, and to say so of all files of a tree touches this
+ * much memory instead of the whole index. */
+static bool filter_passes(const struct fakedb *db, uint64_t ino)
+{
+	uint32_t bit, *word = filter_at(db, ino, &bit);
+
+	return !word || (__atomic_load_n(word, __ATOMIC_ACQUIRE) & bit);
+}
+
+/* Returns 0 or -ENOSPC. */
+static int filter_add(struct fakedb *db, uint64_t ino)
+{
+	uint32_t bit, *word = filter_at(db, ino, &bit);
+
+	if (filter_passes(db, ino))
+		return 0;
+	if (touch(word) < 0)
+		return -ENOSPC;
+	(void)__atomic_or_fetch(word, bit, __ATOMIC_RELEASE);
+	return 0;
+}
+
 static unsigned probes(const struct fakedb *db)
 {
 	return header(db)->slots < PROBES_MAX ? (unsigned)header(db)->slots : PROBES_MAX;
@@ -111,6 +156,8 @@ static const struct entry *find(const struct fakedb *db, const struct fakedb_key
 {
 	uint64_t i = home(db, key->ino);
 
+	if (!filter_passes(db, key->ino))
+		return NULL;
 	for (unsigned n = probes(db); n; n--, i++) {
 		uint32_t number = load_slot(db, i);
 		const struct entry *e;
@@ -153,7 +200,7 @@ bool fakedb_maybe(const struct fakedb *db, uint64_t ino)
 {
 	uint64_t i;
 
-	if (!db->map)
+	if (!db->map || !filter_passes(db, ino))
 		return false;
 	i = home(db, ino);
 	for (unsigned n = probes(db); n; n--, i++) {
@@ -170,18 +217,6 @@ bool fakedb_maybe(const struct fakedb *db, uint64_t ino)
 }
 
 /* ---- writing ---- */
-
-/* Makes sure that the page of `p` can be written. A store into a hole of a full disk would be a SIGBUS; the kernel's
- * own atomic "add 0" only fails. Asked before every store, for on copy-on-write file systems a page that was written
- * once can find no room the next time. Needs no descriptor, which the guest could close. */
-static int touch(const void *p)
-{
-	uint32_t here = 0;
-	long r = SYS6(futex, &here, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, (uintptr_t)p & ~3ull,
-		      (long)FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0));
-
-	return r == -EFAULT ? -ENOSPC : 0;
-}
 
 static int touch_range(const void *p, size_t size)
 {
@@ -266,7 +301,7 @@ static int publish(struct fakedb *db, const struct place *place, const struct en
 	uint32_t expected = place->number;
 	int64_t number = append(db, e);
 
-	if (number < 0 || touch(place->slot) < 0)
+	if (number < 0 || filter_add(db, e->ino) < 0 || touch(place->slot) < 0)
 		return -ENOSPC;
 	return __atomic_compare_exchange_n(place->slot, &expected, (uint32_t)number, false, __ATOMIC_RELEASE,
 					   __ATOMIC_RELAXED);
@@ -693,7 +728,8 @@ long fakedb_verify(const struct fakedb *db)
 		uint32_t number = load_slot(db, i);
 
 		/* A slot that was swung meanwhile is no damage. */
-		if (number && !is_sound(db, number) && load_slot(db, i) == number)
+		if (number && !(is_sound(db, number) && filter_passes(db, entry_at(db, number)->ino)) &&
+		    load_slot(db, i) == number)
 			damaged++;
 	}
 	return damaged;

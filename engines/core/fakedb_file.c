@@ -13,8 +13,11 @@ int fakedb_check_header(const struct fakedb *db)
 {
 	const struct header *h = header(db);
 
-	if (db->size < PAGE || h->magic != MAGIC || h->version != VERSION || h->entry_size != sizeof(struct entry) ||
+	if (db->size < PAGE || h->magic != MAGIC || h->entry_size != sizeof(struct entry) ||
 	    h->check != checksum(h->seed, h, offsetof(struct header, check)))
+		return -EUCLEAN;
+	if (h->version == VERSION ? h->slots_offset != PAGE + FILTER_SIZE :
+				    h->version != VERSION_UNFILTERED || h->slots_offset != PAGE)
 		return -EUCLEAN;
 	/* The checksum vouches for the writer, not for the file's length. */
 	if (h->heap_offset > db->size || h->heap > db->size - h->heap_offset)
@@ -47,7 +50,7 @@ static uint64_t layout(struct header *h, uint32_t slots, uint64_t entries, uint6
 		.slots = slots,
 		.entries = entries,
 		.heap = heap,
-		.slots_offset = PAGE,
+		.slots_offset = PAGE + FILTER_SIZE,
 		.entries_used = 1,
 		.heap_used = 8,
 	};

@@ -9,9 +9,12 @@
 #include "fakedb.h"
 
 #define MAGIC 0x3142446b636f6455ull /* "UdockDB1" */
-#define VERSION 2
+#define VERSION 3
+#define VERSION_UNFILTERED 2 /* the same without a filter */
 #define PAGE 4096u /* granularity of the format; no smaller than what a disk writes at once */
 #define PROBES_MAX 1024
+#define FILTER_SIZE (4 * PAGE) /* of new files, in bytes; a power of two */
+#define FILTER_BLOCK 64	       /* inode numbers of one bit */
 
 #define TYPE_MASK 0170000u
 #define TYPE_REGULAR 0100000u
@@ -25,7 +28,8 @@ struct header {
 	uint32_t version, entry_size;
 	uint64_t seed;
 	uint64_t slots, entries, heap;			      /* capacities; `heap` in bytes */
-	uint64_t slots_offset, entries_offset, heap_offset; /* in the file */
+	uint64_t slots_offset, entries_offset, heap_offset; /* in the file; the filter is between the first page and
+							      * the slots */
 	uint64_t check;					      /* of the above */
 	/* changing; on a cache line of its own */
 	uint64_t pad[6];

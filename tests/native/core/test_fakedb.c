@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "fakedb.h"
+#include "fakedb_format.h"
 #include "tap.h"
 
 #ifdef __SANITIZE_ADDRESS__
@@ -409,8 +410,9 @@ static void test_foreign(void)
 {
 	struct fakedb_key k = key(1);
 	struct fakedb db;
-	char page[8192];
+	off_t entries, slots;
 	bool refused = true;
+	char page[8192];
 	int fd;
 
 	fresh(&db, 64, 64, 4096);
@@ -434,17 +436,22 @@ static void test_foreign(void)
 	ok(fakedb_open(&db, path, false, false) == 0, "foreign: restored, it opens");
 	/* a flipped bit in the entry, and a slot that points beyond all entries */
 	ok(fakedb_verify(&db) == 0, "damage: none yet");
-	if (pread(fd, page, 4096, 8192) != 4096)
+	slots = (off_t)header(&db)->slots_offset;
+	entries = (off_t)header(&db)->entries_offset;
+	if (pread(fd, page, 4096, entries) != 4096)
 		abort();
 	page[64 + 30] ^= 1;
-	if (pwrite(fd, page, 4096, 8192) != 4096)
+	if (pwrite(fd, page, 4096, entries) != 4096)
 		abort();
 	ok(fakedb_verify(&db) == 1, "damage: a changed entry is counted");
 	page[64 + 30] ^= 1;
-	if (pwrite(fd, page, 4096, 8192) != 4096)
+	if (pwrite(fd, page, 4096, entries) != 4096)
 		abort();
+	memset((char *)db.map + PAGE, 0, FILTER_SIZE);
+	ok(fakedb_verify(&db) == 1 && !fakedb_maybe(&db, 1), "damage: an entry that the filter lost is counted");
+	ok(set_owner(&db, &k, 2) == 0 && fakedb_verify(&db) == 0, "damage: the next change of it mends that");
 	memset(page, 0xff, 256);
-	if (pwrite(fd, page, 256, 4096) != 256)
+	if (pwrite(fd, page, 256, slots) != 256)
 		abort();
 	ok(fakedb_verify(&db) == 64 && !fakedb_maybe(&db, 1) && set_owner(&db, &k, 2) == -ENOSPC,
 	   "damage: wild slots are counted, and lead nowhere");
@@ -461,6 +468,31 @@ static void test_foreign(void)
 	unlink(path);
 	ok(fakedb_open(&db, path, false, false) == -ENOENT && fakedb_verify(&db) == -ENOENT, "missing: none is made");
 	ok(fakedb_open(&db, "/proc/version", false, true) == -EUCLEAN, "foreign: /proc/version");
+}
+
+/* A file of version 2 has no filter. */
+static void test_unfiltered(void)
+{
+	struct fakedb_key k = key(1);
+	struct fakedb_record r;
+	struct fakedb db;
+	struct header *h;
+
+	fresh(&db, 64, 64, 4096);
+	h = header(&db);
+	h->version = VERSION_UNFILTERED;
+	h->slots_offset = PAGE;
+	h->check = checksum(h->seed, h, offsetof(struct header, check));
+	fakedb_close(&db);
+	ok(fakedb_open(&db, path, false, false) == 0, "version 2 opens");
+	ok(set_owner(&db, &k, 1) == 0 && fakedb_get(&db, &k, &r) && r.uid == 1 && fakedb_maybe(&db, 1) &&
+		   !fakedb_maybe(&db, 2) && fakedb_verify(&db) == 0,
+	   "version 2 is read and written");
+	h = header(&db);
+	h->version = VERSION;
+	h->check = checksum(h->seed, h, offsetof(struct header, check));
+	fakedb_close(&db);
+	ok(fakedb_open(&db, path, false, false) == -EUCLEAN, "a file of version 3 has a filter");
 }
 
 /* Without a database nothing is remembered, and nothing fails. */
@@ -793,6 +825,7 @@ int main(void)
 	test_full();
 	test_full_disk();
 	test_foreign();
+	test_unfiltered();
 	test_creation_race();
 	test_file_limit();
 	test_sparse();
