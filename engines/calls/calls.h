@@ -25,6 +25,9 @@
 /* No global offset table: the program is linked at a fixed, high address. */
 #pragma GCC visibility push(hidden)
 
+/* For what is big and not touched by every process: the linker puts it behind what is, so that this takes few pages. */
+#define SELDOM __attribute__((section(".bss.seldom")))
+
 struct siginfo;
 struct ucontext;
 

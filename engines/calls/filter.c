@@ -180,7 +180,7 @@ static void build(struct builder *b, uint32_t action)
 
 int filter_install(uint32_t action)
 {
-	static struct builder b; /* used once, before the first guest program */
+	static SELDOM struct builder b; /* used once, before the first guest program */
 	struct sock_fprog program;
 	long r;
 

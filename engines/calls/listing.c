@@ -17,7 +17,7 @@ struct entry {
 
 /* The binds of a view that a directory of the image does not list by itself, by that directory. Found out by the first
  * listing of a process: most never list anything. Threads may do it at once; they write the same. */
-static struct {
+static SELDOM struct {
 	uint64_t salt; /* of the view that this is about; written last */
 	unsigned n;
 	struct {

@@ -6,7 +6,7 @@
 
 #define SLOTS 6
 
-static struct {
+static SELDOM struct {
 	struct scratch scratch;
 } pool[SLOTS];
 static unsigned char taken[SLOTS];

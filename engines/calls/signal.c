@@ -141,6 +141,14 @@ int signal_install(const struct resume_state *state)
 	return (int)SYS4(rt_sigprocmask, SIG_UNBLOCK, &mask, NULL, 8);
 }
 
+/* Whether this is a vfork child that sets the default where it is set, as posix_spawn(3) does for every signal: then it
+ * needs no copy of the process, which all it does before its exec would have to look for. */
+static bool is_reset(const struct kernel_sigaction *act, const struct kernel_sigaction *before)
+{
+	return act->handler == SIG_DFL && before->handler == SIG_DFL &&
+	       __atomic_load_n(&engine_vm_shared, __ATOMIC_RELAXED);
+}
+
 static long op_sigaction(struct call *c)
 {
 	const struct kernel_sigaction *act = (void *)c->arg[1];
@@ -167,7 +175,7 @@ static long op_sigaction(struct call *c)
 
 		if (old && !guest_writable(old, sizeof(*old)))
 			return -EFAULT;
-		if (act && memcmp(&copy, &before, sizeof(copy)) != 0)
+		if (act && !is_reset(&copy, &before) && memcmp(&copy, &before, sizeof(copy)) != 0)
 			process_writable()->own_signal_action = copy;
 		if (old)
 			*old = before;

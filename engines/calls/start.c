@@ -15,7 +15,7 @@
 
 static struct plan plan;
 static struct view view;
-static char words_arena[65536];
+static SELDOM char words_arena[65536];
 
 int helper_main(long *stack);
 
@@ -86,11 +86,9 @@ static void set_up_view(int root_fd)
 		r = view_init(&view, -1, "", false);
 	for (unsigned i = 0; r >= 0 && i < plan.n_binds; i++) {
 		const struct plan_bind *b = &plan.binds[i];
-		struct stat st;
-		/* A source that is gone still covers its target: what lies there is then ENOENT. */
-		bool is_file = sys_fstatat(AT_FDCWD, b->source, &st, 0) == 0 && (st.st_mode & S_IFMT) != S_IFDIR;
 
-		r = view_add_bind(&view, b->target, str_eq(b->source, "/") ? "" : b->source, b->read_only, is_file);
+		/* A source that is gone still covers its target: what lies there is then ENOENT. */
+		r = view_add_bind(&view, b->target, str_eq(b->source, "/") ? "" : b->source, b->read_only);
 		if (r < 0)
 			die(EXIT_UDOCKPY, "bind", b->target, r, NULL);
 	}
@@ -292,8 +290,8 @@ static long start_program(char **command, char **envp, char *buf, size_t size)
 
 static _Noreturn void launch(char **envp)
 {
-	static char *list[8192];
-	static char arena[131072], name[PATH_MAX];
+	static SELDOM char *list[8192];
+	static SELDOM char arena[131072], name[PATH_MAX];
 	char **env;
 	long r;
 
@@ -322,10 +320,9 @@ static _Noreturn void launch(char **envp)
 
 static void restore_root(int fd)
 {
-	struct stat st;
 	long r;
 
-	if (!plan.rootfs || sys_fstatat(fd, "", &st, AT_EMPTY_PATH) == 0)
+	if (!plan.rootfs || sys_fcntl(fd, F_GETFD, 0) >= 0)
 		return;
 	r = sys_openat(AT_FDCWD, plan.rootfs, O_PATH | O_DIRECTORY, 0);
 	if (r < 0)

@@ -114,8 +114,9 @@ static int open_descriptor(int fd)
 	return (int)r;
 }
 
+/* Opens what a path means. *ret_name (of PATH_MAX bytes, unless NULL) becomes its canonical guest path, or "". */
 static int open_path(const struct view *v, const struct here *here, struct scratch *s, int dirfd, const char *path,
-		     unsigned want)
+		     unsigned want, char *ret_name)
 {
 	struct where w;
 	struct stat st;
@@ -139,6 +140,8 @@ static int open_path(const struct view *v, const struct here *here, struct scrat
 	}
 	if (r < 0)
 		return r;
+	if (ret_name && view_canonical(v, here, s, dirfd, path, &w, ret_name) < 0)
+		*ret_name = '\0';
 	/* The type was checked first for the side effects of opening a device; O_NONBLOCK is for what replaced it. */
 	flags = O_RDONLY | O_NOCTTY | O_NONBLOCK | (nofollow ? O_NOFOLLOW : 0);
 	if (v->root_fd >= 0 && !w.magic) {
@@ -149,17 +152,19 @@ static int open_path(const struct view *v, const struct here *here, struct scrat
 	return (int)sys_openat(w.fd, w.name, flags, 0);
 }
 
-/* Opens a file for execution. Returns a descriptor or -errno. */
+/* Opens a file for execution; *ret_name as of open_path(). Returns a descriptor or -errno. */
 static int open_exec(const struct view *v, const struct here *here, struct scratch *s, int dirfd, const char *path,
-		     int at_flags)
+		     int at_flags, char *ret_name)
 {
 	struct stat st;
 	int fd, r;
 
+	if (ret_name)
+		*ret_name = '\0';
 	if (!*path && (at_flags & AT_EMPTY_PATH))
 		fd = open_descriptor(dirfd);
 	else
-		fd = open_path(v, here, s, dirfd, path, at_flags & AT_SYMLINK_NOFOLLOW ? 0 : WANT_FOLLOW);
+		fd = open_path(v, here, s, dirfd, path, at_flags & AT_SYMLINK_NOFOLLOW ? 0 : WANT_FOLLOW, ret_name);
 	if (fd < 0)
 		return fd;
 	r = (int)sys_fstatat(fd, "", &st, AT_EMPTY_PATH);
@@ -175,9 +180,10 @@ static int open_exec(const struct view *v, const struct here *here, struct scrat
 }
 
 /* Opens an interpreter. An empty name means the working directory to the kernel, which is no program. */
-static int open_named(const struct view *v, const struct here *here, struct scratch *s, const char *path)
+static int open_named(const struct view *v, const struct here *here, struct scratch *s, const char *path,
+		      char *ret_name)
 {
-	return open_exec(v, here, s, AT_FDCWD, path, AT_EMPTY_PATH);
+	return open_exec(v, here, s, AT_FDCWD, path, AT_EMPTY_PATH, ret_name);
 }
 
 static bool is_blank(char c)
@@ -274,7 +280,7 @@ static int open_interpreter(const struct view *v, const struct here *here, struc
 	struct window w = { .buf = s->link };
 	int fd, r;
 
-	fd = open_named(v, here, s, path);
+	fd = open_named(v, here, s, path, NULL);
 	if (fd < 0)
 		return fd;
 	w.fd = fd;
@@ -294,11 +300,11 @@ static int open_interpreter(const struct view *v, const struct here *here, struc
 	return fd;
 }
 
-/* Reads the ELF file program->exe_fd, whose first bytes (zero-padded to EXEC_SHEBANG_MAX) are in `w`. */
-static int plan_elf(const struct view *v, const struct here *here, struct scratch *s, struct window *w,
+/* Reads the ELF file program->exe_fd, whose first bytes (zero-padded to EXEC_SHEBANG_MAX) are in `w`. `interp` (of
+ * PATH_MAX bytes) is for its interpreter's name. */
+static int plan_elf(const struct view *v, const struct here *here, struct scratch *s, struct window *w, char *interp,
 		    struct exec_program *program)
 {
-	char *const interp = program->exe_guest; /* not needed for its own purpose yet */
 	const unsigned char *const ident = (const unsigned char *)w->buf;
 	const bool narrow = ident[EI_CLASS] == ELFCLASS32;
 	bool has_interp = false;
@@ -351,12 +357,15 @@ static int plan_elf(const struct view *v, const struct here *here, struct scratc
 	return 0;
 }
 
-/* The canonical guest path of the opened program. A file outside the view (a memfd) keeps the kernel's text. */
+/* The canonical guest path of the opened program, when opening it did not tell: as the kernel has it. A file outside
+ * the view (a memfd) keeps the kernel's text. */
 static int name_program(const struct view *v, struct scratch *s, struct exec_program *program)
 {
 	char path[48];
 	long n;
 
+	if (*program->exe_guest)
+		return 0;
 	proc_fd_path(path, program->exe_fd);
 	n = sys_readlinkat(AT_FDCWD, path, s->link, sizeof(s->link) - 1);
 	/* Behind a real chroot there may be no /proc: the name will do that the program was called by. */
@@ -396,7 +405,7 @@ static long name_execfn(char *buf, size_t size, int dirfd, const char *path, boo
 static char *push_prefix(struct exec_program *program, size_t *used, const char *string)
 {
 	char *const at = program->text + *used;
-	long n = str_copy(at, sizeof(program->text) - *used, string);
+	long n = str_copy(at, EXEC_STRINGS_MAX - *used, string);
 
 	if (n < 0 || program->n_prefix == sizeof(program->prefix) / sizeof(program->prefix[0]))
 		return NULL;
@@ -422,7 +431,7 @@ static int plan_chain(const struct view *v, const struct here *here, struct scra
 		if (w.len < EXEC_SHEBANG_MAX)
 			memset(w.buf + w.len, 0, EXEC_SHEBANG_MAX - w.len);
 		if (w.buf[0] != '#' || w.buf[1] != '!')
-			return plan_elf(v, here, s, &w, program);
+			return plan_elf(v, here, s, &w, program->text + used, program);
 		r = split_shebang(w.buf, &name, &arg);
 		if (r < 0)
 			return r;
@@ -436,7 +445,7 @@ static int plan_chain(const struct view *v, const struct here *here, struct scra
 		if (!name)
 			return -ELOOP;
 		(void)sys_close(program->exe_fd);
-		program->exe_fd = open_named(v, here, s, name);
+		program->exe_fd = open_named(v, here, s, name, program->exe_guest);
 		if (program->exe_fd < 0)
 			return program->exe_fd;
 	}
@@ -452,17 +461,16 @@ int exec_plan(const struct view *v, const struct here *here, struct scratch *s, 
 	int r;
 
 	program->exe_fd = program->interp_fd = -1;
-	program->exe_guest[0] = '\0';
 	program->n_prefix = program->flags = 0;
 	program->machine = 0;
 	program->execfn = program->text;
 	if (at_flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
 		return -EINVAL;
-	r = open_exec(v, here, s, dirfd, guest_path, at_flags);
+	r = open_exec(v, here, s, dirfd, guest_path, at_flags, program->exe_guest);
 	if (r < 0)
 		return r;
 	program->exe_fd = r;
-	n = name_execfn(program->text, sizeof(program->text), dirfd, guest_path, &unreachable);
+	n = name_execfn(program->text, EXEC_STRINGS_MAX, dirfd, guest_path, &unreachable);
 	r = n < 0 ? (int)n : plan_chain(v, here, s, program, (size_t)n + 1, unreachable);
 	if (r == 0)
 		r = name_program(v, s, program);

@@ -11,6 +11,7 @@
 
 #define EXEC_SHEBANG_MAX 256 /* BINPRM_BUF_SIZE */
 #define EXEC_SHEBANG_DEPTH 5 /* of scripts interpreted by scripts, then -ELOOP */
+#define EXEC_STRINGS_MAX (EXEC_SHEBANG_MAX * EXEC_SHEBANG_DEPTH + PATH_MAX) /* all that a chain can add */
 
 enum exec_flags {
 	EXEC_FLAG_GO = 1 << 0,	    /* a Go program: its system call sites must not be patched */
@@ -30,7 +31,8 @@ struct exec_program {
 	unsigned flags; /* enum exec_flags */
 	int machine;	/* e_machine, also of a refused program: ARCH_EM_MACHINE or ARCH_EM_COMPAT when it can run */
 	const char *execfn; /* AT_EXECFN: the path as given, or /dev/fd/N[/path] when it was relative to a descriptor */
-	char text[EXEC_SHEBANG_MAX * EXEC_SHEBANG_DEPTH + PATH_MAX]; /* where execfn and the prefix strings live */
+	/* where execfn and the prefix strings live, and behind them while it is planned the interpreter's name */
+	char text[EXEC_STRINGS_MAX + PATH_MAX];
 };
 
 /* Plans the execution of (dirfd, guest_path) with `at_flags` (AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW).

@@ -384,7 +384,7 @@ int plan_parse(char **argv, char *arena, size_t size, struct plan *ret_plan, str
 	char *word;
 	int r = 0;
 
-	memset(ret_plan, 0, sizeof(*ret_plan));
+	memset(ret_plan, 0, offsetof(struct plan, binds));
 	*ret_error = (struct plan_error){ 0 };
 	if (*w.argv)
 		w.argv++;

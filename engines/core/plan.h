@@ -27,7 +27,6 @@ struct plan {
 	const char
 		*rootfs; /* host path of the guest's root directory; NULL = the kernel's view (userns with pretence) */
 	bool read_only;	    /* --ro-rootfs */
-	struct plan_bind binds[PLAN_BINDS_MAX]; /* in the order given: later ones cover earlier ones */
 	unsigned n_binds;
 	const char *chdir; /* guest path */
 	const char *cache; /* host path of the shared directory cache; NULL = private */
@@ -37,7 +36,6 @@ struct plan {
 	const char *fakedb; /* host path; NULL = nothing is remembered */
 	uint32_t uid, gid;  /* --uid --gid; valid when has_uid/has_gid */
 	bool has_uid, has_gid;
-	uint32_t groups[PLAN_GROUPS_MAX]; /* --groups N,N,... */
 	unsigned n_groups;
 	bool has_groups;
 	/* namespaces (userns only) */
@@ -48,15 +46,18 @@ struct plan {
 	const char *identity_helper; /* --identity-helper PATH: the program that delivers the pretence inside */
 	/* environment changes, applied in order: value NULL = unset */
 	bool clear_env; /* --clearenv: start from an empty environment; it also drops the changes given before it */
-	struct {
-		const char *name, *value;
-	} env[PLAN_ENV_MAX];
 	unsigned n_env;
 	/* hand-over from one program of a guest process to the next (never written by Python) */
 	const char *resume; /* --resume STATE: this is an execve of a guest process, not a launch */
 	/* command */
 	char **command; /* NULL-terminated, inside the given argv */
 	unsigned n_command;
+	/* What is long stands last, for each program of a guest parses a plan: most of it never becomes memory. */
+	struct plan_bind binds[PLAN_BINDS_MAX]; /* in the order given: later ones cover earlier ones */
+	uint32_t groups[PLAN_GROUPS_MAX];	/* --groups N,N,... */
+	struct {
+		const char *name, *value;
+	} env[PLAN_ENV_MAX];
 };
 
 /* What plan_parse() found wrong: the word and a message without the word, for "udockpy: WORD: MESSAGE". */

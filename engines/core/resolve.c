@@ -560,6 +560,39 @@ static int resolve_by_kernel(const struct view *v, const struct here *here, stru
 	return 0;
 }
 
+static bool has_dotdot(const char *path)
+{
+	for (const char *p = path; *p; p++)
+		if (p[0] == '.' && p[1] == '.' && (p[2] == '\0' || p[2] == '/') && (p == path || p[-1] == '/'))
+			return true;
+	return false;
+}
+
+long view_canonical(const struct view *v, const struct here *here, const struct scratch *s, int dirfd,
+		    const char *guest_path, const struct where *where, char *buf)
+{
+	long len = 0;
+
+	if (where->magic || where->through_magic || v->root_fd < 0)
+		return -ENOENT;
+	if (where->has_canon)
+		return str_copy(buf, PATH_MAX, s->canon);
+	/* A fast tier answered: no symlink is on the way. */
+	if (has_dotdot(guest_path))
+		return -ENOENT;
+	if (*guest_path != '/') {
+		if (dirfd != AT_FDCWD || !here || !here->cwd)
+			return -ENOENT;
+		len = str_copy(buf, PATH_MAX, here->cwd);
+		if (len <= 1)
+			len = 0;
+	}
+	while (*guest_path == '/')
+		guest_path++;
+	len = append_components(buf, (size_t)len, guest_path, guest_path + strlen(guest_path));
+	return len > 0 ? len : -ENOENT;
+}
+
 int view_resolve(const struct view *v, const struct here *here, struct scratch *s, int dirfd, const char *guest_path,
 		 unsigned want, struct where *ret_where)
 {

@@ -136,7 +136,7 @@ static void drop_covered(struct view *v, const char *guest, size_t len)
 	v->n_binds = kept;
 }
 
-int view_add_bind(struct view *v, const char *guest, const char *host, bool read_only, bool is_file)
+int view_add_bind(struct view *v, const char *guest, const char *host, bool read_only)
 {
 	size_t guest_len = strlen(guest), host_len = trimmed(host);
 	unsigned at;
@@ -156,7 +156,6 @@ int view_add_bind(struct view *v, const char *guest, const char *host, bool read
 		.guest_len = (uint16_t)guest_len,
 		.host_len = (uint16_t)host_len,
 		.read_only = read_only,
-		.is_file = is_file,
 	};
 	v->n_binds++;
 	summarise(v);
@@ -298,13 +297,13 @@ long view_root_string(const struct view *v, const char *rel, char *buf)
 /* ---- the way back ---- */
 
 /* Whether `path` is at or beneath the `len` bytes of `prefix`; a directory that is gone is still itself. */
-static bool is_beneath(const char *path, const char *prefix, size_t len, bool is_file)
+static bool is_beneath(const char *path, const char *prefix, size_t len)
 {
 	if (!str_has_prefix(path, prefix, len))
 		return false;
 	if (path[len] == '\0' || str_eq(path + len, deleted))
 		return len > 0 || path[len] != '\0';
-	return path[len] == '/' && !is_file;
+	return path[len] == '/';
 }
 
 /* Whether the guest path of `rest` beneath `b` (NULL: the root) means that object, and not another mount over it. */
@@ -346,7 +345,7 @@ long view_unresolve(const struct view *v, const char *host_path, char *buf, size
 		size_t len = b ? b->host_len : v->root_len;
 		bool reachable;
 
-		if (!is_beneath(host_path, b ? b->host : v->root, len, b && b->is_file))
+		if (!is_beneath(host_path, b ? b->host : v->root, len))
 			continue;
 		reachable = is_reachable(v, b, host_path + len);
 		if (found && (reachable == found_reachable ? len < best_len : !reachable))

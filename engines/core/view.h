@@ -23,7 +23,6 @@ struct bind {
 	uint32_t name_hash; /* of the last component of `guest`: view_maybe_mountpoint() */
 	bool read_only;
 	bool identity; /* guest and host are the same string: paths beneath need no rewriting */
-	bool is_file;  /* the source is no directory */
 };
 
 struct view {
@@ -33,13 +32,13 @@ struct view {
 	uint16_t root_len;
 	bool root_read_only;
 	unsigned n_binds;
-	struct bind binds[VIEW_BINDS_MAX]; /* sorted by guest path; a covered duplicate is dropped */
-	struct dircache *cache;		   /* NULL = none */
+	struct dircache *cache; /* NULL = none */
 	/* What follows is kept by view_init(), view_add_bind() and view_chroot(). */
 	uint64_t salt;		 /* of the root and the binds: tells the views that share a cache apart */
 	uint64_t mount_filter;	 /* Bloom filter of the last components of bind targets */
 	bool any_read_only;	 /* the root or a bind is */
 	bool identity_read_only; /* an identity bind is */
+	struct bind binds[VIEW_BINDS_MAX]; /* sorted by guest path; a covered duplicate is dropped */
 };
 
 /* Scratch memory of one resolution, given by the caller (about 16 KiB; pages are touched only as needed). */
@@ -101,7 +100,7 @@ struct here {
 /* Fills a view. Strings are borrowed. `root` and binds are as in the plan, already checked to be absolute; binds on "/"
  * replace the root. Returns 0 or -errno (-E2BIG: too many binds, -ENAMETOOLONG). */
 int view_init(struct view *v, int root_fd, const char *root, bool root_read_only);
-int view_add_bind(struct view *v, const char *guest, const char *host, bool read_only, bool is_file);
+int view_add_bind(struct view *v, const char *guest, const char *host, bool read_only);
 
 /* Re-roots a view at `guest_dir` (canonical guest path), as chroot(2) does: binds beneath it stay, others go.
  * `root_fd` and `root` are the new root's; `arena` keeps the shortened strings. Returns 0 or -errno. */
@@ -112,6 +111,11 @@ int view_chroot(struct view *v, const char *guest_dir, int root_fd, const char *
  * `guest_path` or `s`. */
 int view_resolve(const struct view *v, const struct here *here, struct scratch *s, int dirfd, const char *guest_path,
 		 unsigned want, struct where *ret_where);
+
+/* The canonical guest path of what (dirfd, guest_path) was resolved to, `where`, as long as `s` was not used again.
+ * Returns its length in `buf` (of PATH_MAX bytes), or -ENOENT when only the kernel could tell. */
+long view_canonical(const struct view *v, const struct here *here, const struct scratch *s, int dirfd,
+		    const char *guest_path, const struct where *where, char *buf);
 
 /* Translates a host path back. Returns the length of the guest path in buf, -ENOENT when it lies outside the view, or
  * -ENAMETOOLONG. Also knows the "/proc/self/fd/<root_fd>/..." spelling and keeps a " (deleted)" suffix. */

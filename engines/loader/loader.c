@@ -147,8 +147,9 @@ static int elf_measure(struct elf *e, unsigned long *ret_align)
 	return e->start < e->end ? 0 : -ENOEXEC;
 }
 
-/* Takes the addresses of the whole span: where the file says, or where the kernel's randomisation likes. */
-static int elf_reserve(struct elf *e, unsigned long align)
+/* Finds addresses for the whole span: where the file says, or where the kernel's randomisation likes. They are left
+ * free, for splitting a mapping that reserves them costs more than the rest; only the segments are mapped meanwhile. */
+static int elf_place(struct elf *e, unsigned long align)
 {
 	const unsigned long size = e->end - e->start;
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -162,26 +163,20 @@ static int elf_reserve(struct elf *e, unsigned long align)
 		at = sys_mmap((void *)e->start, size, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0);
 		if (sys_is_err(at))
 			return at == -EEXIST ? -ENOMEM : (int)at;
-		if ((unsigned long)at == e->start)
-			return 0;
-		/* A kernel that takes the address for a hint found it taken. */
 		(void)sys_munmap((void *)at, size);
-		return -ENOMEM;
+		/* Elsewhere: a kernel that takes the address for a hint found it taken. */
+		return (unsigned long)at == e->start ? 0 : -ENOMEM;
 	}
 	if (size + spare < size)
 		return -ENOMEM;
 	at = sys_mmap(NULL, size + spare, PROT_NONE, flags, -1, 0);
 	if (sys_is_err(at))
 		return (int)at;
+	(void)sys_munmap((void *)at, size + spare);
 	base = (unsigned long)at;
-	if (spare) {
-		/* The first address is as aligned as its place in the file: p_vaddr = p_offset modulo p_align. */
+	/* The first address is as aligned as its place in the file: p_vaddr = p_offset modulo p_align. */
+	if (spare)
 		base += (e->start - base) & (align - 1);
-		if (base > (unsigned long)at)
-			(void)sys_munmap((void *)at, base - (unsigned long)at);
-		if (spare > base - (unsigned long)at)
-			(void)sys_munmap((void *)(base + size), spare - (base - (unsigned long)at));
-	}
 	e->bias = base - e->start;
 	e->start = base;
 	e->end = base + size;
@@ -210,7 +205,7 @@ static void elf_note_ranges(struct elf *e, const ARCH_ELF(Phdr) *ph)
 		e->end_data = end;
 }
 
-/* Maps one segment into the reserved span. `*mapped` is the end of what the segments before it cover, `*writable` says
+/* Maps one segment into the span. `*mapped` is the end of what the segments before it cover, `*writable` says
  * whether its last page may be written. */
 static int elf_map_segment(struct elf *e, const ARCH_ELF(Phdr) *ph, unsigned long *mapped, bool *writable)
 {
@@ -220,9 +215,6 @@ static int elf_map_segment(struct elf *e, const ARCH_ELF(Phdr) *ph, unsigned lon
 	unsigned long bss = start; /* first whole page of zeros */
 	long at;
 
-	/* The hole before it belongs to nobody. */
-	if (*mapped && start > *mapped)
-		(void)sys_munmap((void *)*mapped, start - *mapped);
 	if (ph->p_filesz) {
 		bss = page_up(e, file_end);
 		at = sys_mmap((void *)start, bss - start, prot, MAP_PRIVATE | MAP_FIXED, e->fd,
@@ -250,28 +242,12 @@ static int elf_map_segment(struct elf *e, const ARCH_ELF(Phdr) *ph, unsigned lon
 	return 0;
 }
 
-static int elf_tell_code(const struct elf *e, const ARCH_ELF(Phdr) *ph, const struct loader_request *req)
+static int elf_map(struct elf *e)
 {
-	const unsigned long vaddr = e->bias + ph->p_vaddr, start = page_down(e, vaddr);
-
-	if (!req->code_mapped || !(ph->p_flags & PF_X) || !ph->p_filesz)
-		return 0;
-	return req->code_mapped(start, vaddr + ph->p_filesz - start, to_prot(ph->p_flags), e->fd,
-				ph->p_offset - (vaddr - start));
-}
-
-/* Maps the ELF file behind `fd`. */
-static int elf_load(struct elf *e, int fd, unsigned long page, const struct loader_request *req)
-{
-	unsigned long align, mapped = 0;
+	unsigned long mapped = 0;
 	bool writable = false;
-	int r;
+	int r = 0;
 
-	r = elf_open(e, fd, page);
-	if (r == 0)
-		r = elf_measure(e, &align);
-	if (r == 0)
-		r = elf_reserve(e, align);
 	for (unsigned i = 0; r == 0 && i < e->eh.e_phnum; i++) {
 		const ARCH_ELF(Phdr) *ph = elf_phdr(e, i, &r);
 
@@ -279,11 +255,44 @@ static int elf_load(struct elf *e, int fd, unsigned long page, const struct load
 			continue;
 		r = elf_map_segment(e, ph, &mapped, &writable);
 		if (r == 0)
-			r = elf_tell_code(e, ph, req);
-		if (r == 0)
 			elf_note_ranges(e, ph);
 	}
 	return r;
+}
+
+/* Tells who asked what code there is now: he may map memory of his own. */
+static int elf_tell_code(struct elf *e, const struct loader_request *req)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && req->code_mapped && i < e->eh.e_phnum; i++) {
+		const ARCH_ELF(Phdr) *ph = elf_phdr(e, i, &r);
+		unsigned long vaddr, start;
+
+		if (!ph || ph->p_type != PT_LOAD || !(ph->p_flags & PF_X) || !ph->p_filesz)
+			continue;
+		vaddr = e->bias + ph->p_vaddr;
+		start = page_down(e, vaddr);
+		r = req->code_mapped(start, vaddr + ph->p_filesz - start, to_prot(ph->p_flags), e->fd,
+				     ph->p_offset - (vaddr - start));
+	}
+	return r;
+}
+
+/* Maps the ELF file behind `fd`. */
+static int elf_load(struct elf *e, int fd, unsigned long page, const struct loader_request *req)
+{
+	unsigned long align;
+	int r;
+
+	r = elf_open(e, fd, page);
+	if (r == 0)
+		r = elf_measure(e, &align);
+	if (r == 0)
+		r = elf_place(e, align);
+	if (r == 0)
+		r = elf_map(e);
+	return r == 0 ? elf_tell_code(e, req) : r;
 }
 
 static void stack_find(struct stack *st, char **argv)

@@ -87,8 +87,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)view_init(&plain, (int)sys_openat(AT_FDCWD, t.root, O_PATH | O_DIRECTORY, 0), t.root, false);
 	binds = plain;
 	for (size_t i = 0; i < t.n_binds; i++)
-		if (view_add_bind(&binds, t.binds[i].guest, t.binds[i].source, t.binds[i].read_only,
-				  t.binds[i].is_file) < 0)
+		if (view_add_bind(&binds, t.binds[i].guest, t.binds[i].source, t.binds[i].read_only) < 0)
 			die("bind");
 	snprintf(cwd_identity, sizeof(cwd_identity), "%s/identity/dir", t.tmp);
 	snprintf(cwd_inner, sizeof(cwd_inner), "%s/identity/inner", t.tmp);

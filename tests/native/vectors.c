@@ -144,7 +144,6 @@ static void make(const struct vectors *t, char **fields)
 static void add_bind(struct vectors *t, char **fields)
 {
 	struct vector_bind *b = &t->binds[t->n_binds++];
-	struct stat st;
 
 	if (t->n_binds > sizeof(t->binds) / sizeof(*t->binds))
 		fail("too many", "binds");
@@ -154,9 +153,8 @@ static void add_bind(struct vectors *t, char **fields)
 		.read_only = !strcmp(fields[3], "ro"),
 		.kernel = !strcmp(fields[4], "kernel"),
 	};
-	if (stat(b->source, &st) < 0)
+	if (access(b->source, F_OK) < 0)
 		fail("bind", b->source);
-	b->is_file = !S_ISDIR(st.st_mode);
 }
 
 static void add_vector(struct vectors *t, char **fields)

@@ -12,7 +12,7 @@ struct vector {
 
 struct vector_bind {
 	char *source, *guest; /* `source` is absolute */
-	bool read_only, kernel, is_file;
+	bool read_only, kernel;
 };
 
 struct vectors {
