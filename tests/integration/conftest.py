@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command import Udockpy
 from support.world import missing
+from world.registry import PROGRAMS, Registries
+from zoo import Zoo
 
 BUSYBOX = "/bin/busybox"
 APPLETS = (
@@ -47,3 +50,23 @@ def box(tmp_path: Path) -> Path:
 def image(udockpy: Udockpy, box: Path) -> str:
     assert udockpy.output("import", box, "small") == "small"
     return "small"
+
+
+@pytest.fixture(scope="session")
+def registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registries]:
+    for program, package in PROGRAMS.items():
+        if shutil.which(program) is None:
+            missing(f"{program}: not found (apt-get install {package})")
+    made = Registries(tmp_path_factory.mktemp("registries") / "all")
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory, registries: Registries) -> Zoo:
+    if not os.access(BUSYBOX, os.X_OK):
+        missing(f"{BUSYBOX}: not found (apt-get install busybox-static)")
+    return Zoo(tmp_path_factory.mktemp("zoo"), registries, Path(BUSYBOX))

@@ -12,7 +12,9 @@ from udockpy.errors import UsageError
 VERBS = {
     "bootstrap": "udockpy.cli.bootstrap:bootstrap",
     "build": "udockpy.cli.build:build",
+    "commit": "udockpy.cli.commit:commit",
     "create": "udockpy.cli.create:create",
+    "diff": "udockpy.cli.diff:diff",
     "doctor": "udockpy.cli.doctor:doctor",
     "exec": "udockpy.cli.run:exec_",
     "export": "udockpy.cli.export:export",

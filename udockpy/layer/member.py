@@ -35,6 +35,8 @@ class Member(NamedTuple):
     rdev: tuple[int, int] = (0, 0)
     xattrs: tuple[tuple[str, bytes], ...] = ()
     content: Callable[[], BinaryIO] | None = None
+    inode: tuple[int, int] = (0, 0)  # device and number, of a file of the host
+    links: int = 1  # how many names that has, some of them perhaps elsewhere
 
 
 MAX_NAME = 4096  # bytes: the kernel's PATH_MAX

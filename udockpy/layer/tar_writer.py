@@ -5,6 +5,7 @@ docker and GNU tar take.
 from __future__ import annotations
 
 import tarfile
+from decimal import Decimal
 from typing import IO
 
 from udockpy.layer.member import Kind, Member
@@ -37,11 +38,14 @@ def _entry(member: Member) -> tarfile.TarInfo:
     entry.type = TYPES[member.kind]
     entry.mode = member.mode
     entry.uid, entry.gid = member.uid, member.gid
-    entry.mtime = member.mtime_ns // 1_000_000_000
+    seconds, nanoseconds = divmod(member.mtime_ns, 1_000_000_000)
+    entry.mtime = seconds
     entry.size = member.size
     entry.linkname = f"./{member.link}" if member.kind is Kind.HARDLINK else member.link
     entry.devmajor, entry.devminor = member.rdev
     entry.pax_headers = {
         XATTR + key: value.decode("utf-8", "surrogateescape") for key, value in member.xattrs
     }
+    if nanoseconds:
+        entry.pax_headers["mtime"] = f"{Decimal(member.mtime_ns) / 1_000_000_000:f}"
     return entry

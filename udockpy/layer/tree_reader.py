@@ -4,6 +4,7 @@ them.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
@@ -15,7 +16,17 @@ from udockpy.util.tree import DIRECTORY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+
+@contextlib.contextmanager
+def open_tree(rootfs: str, fakedb: str) -> Iterator[TreeReader]:
+    """Yields a reader of a tree; `fakedb` need not exist."""
+    if not fakedb or not os.path.exists(fakedb):
+        yield TreeReader(rootfs, None)
+        return
+    with Fakedb(fakedb, read_only=True) as database:
+        yield TreeReader(rootfs, database)
 
 
 class TreeReader:
@@ -26,13 +37,16 @@ class TreeReader:
     def __init__(self, path: str, fakedb: Fakedb | None) -> None:
         self.path = path
         self.fakedb = fakedb
-        self.seen: dict[tuple[int, int], str] = {}  # files with several names, by inode
         self.caller = os.getuid(), os.getgid()
 
     def members(self) -> Iterator[Member]:
-        """Every file, directories before what they hold, in the order of names. A content must be
-        read at once.
+        """Every file, directories before what they hold, in the order of names: a file's further
+        names as hard links to its first. A content must be read at once.
         """
+        return folded(self.names())
+
+    def names(self) -> Iterator[Member]:
+        """As members(), with every name of a file telling the file itself."""
         fd = os.open(self.path, DIRECTORY)
         try:
             yield self._member(fd, ".", "", os.stat(fd))
@@ -57,11 +71,6 @@ class TreeReader:
                 os.close(fd)
 
     def _member(self, fd: int, name: str, path: str, found: os.stat_result) -> Member:
-        inode = (found.st_dev, found.st_ino)
-        if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
-            first = self.seen.setdefault(inode, path)
-            if first != path:
-                return Member(path, Kind.HARDLINK, link=first)
         record, xattrs = self._remembered(fd, name, found.st_ino)
         kind = Kind(stat.S_IFMT(record.mode) if record.has & NODE else stat.S_IFMT(found.st_mode))
         uid, gid = self._owner(found)
@@ -79,6 +88,8 @@ class TreeReader:
             else (os.major(found.st_rdev), os.minor(found.st_rdev)),
             xattrs=(*sorted(xattrs.items()), *_user_xattrs(fd, name, kind)),
             content=_Opener(fd, name) if kind is Kind.FILE else None,
+            inode=(found.st_dev, found.st_ino),
+            links=1 if kind is Kind.DIRECTORY else found.st_nlink,
         )
 
     def _remembered(self, fd: int, name: str, ino: int) -> tuple[Record, dict[str, bytes]]:
@@ -94,6 +105,14 @@ class TreeReader:
             0 if found.st_uid == uid else found.st_uid,
             0 if found.st_gid == gid else found.st_gid,
         )
+
+
+def folded(members: Iterable[Member]) -> Iterator[Member]:
+    """Makes hard links of the further names of files."""
+    seen: dict[tuple[int, int], str] = {}
+    for member in members:
+        first = seen.setdefault(member.inode, member.name) if member.links > 1 else member.name
+        yield member if first == member.name else Member(member.name, Kind.HARDLINK, link=first)
 
 
 class _Opener:

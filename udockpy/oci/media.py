@@ -14,18 +14,25 @@ DOCKER_SCHEMA1 = (
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
 )
 
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+DOCKER_FOREIGN_LAYER = "application/vnd.docker.image.rootfs.foreign.diff.tar"
+OCI_FOREIGN_LAYER = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+
 INDEXES = (OCI_INDEX, DOCKER_LIST)
 MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
 CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
 # How a layer is compressed is told by its first bytes, so all of these are read alike.
 LAYERS = (
     *(f"{OCI_LAYER}{suffix}" for suffix in ("", "+gzip", "+zstd")),
-    *(
-        f"application/vnd.oci.image.layer.nondistributable.v1.tar{suffix}"
-        for suffix in ("", "+gzip", "+zstd")
-    ),
-    "application/vnd.docker.image.rootfs.diff.tar",
-    "application/vnd.docker.image.rootfs.diff.tar.gzip",
-    "application/vnd.docker.image.rootfs.diff.tar.zstd",
-    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    *(f"{OCI_FOREIGN_LAYER}{suffix}" for suffix in ("", "+gzip", "+zstd")),
+    *(f"{DOCKER_LAYER}{suffix}" for suffix in ("", ".gzip", ".zstd")),
+    f"{DOCKER_FOREIGN_LAYER}.gzip",
 )
+
+
+def of_oci(layer: str) -> str:
+    """The OCI's word for a kind of layer."""
+    for docker, oci in ((DOCKER_LAYER, OCI_LAYER), (DOCKER_FOREIGN_LAYER, OCI_FOREIGN_LAYER)):
+        if layer.startswith(docker):
+            return oci + layer[len(docker) :].replace(".", "+")
+    return layer

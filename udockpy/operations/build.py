@@ -102,16 +102,11 @@ def _file(source: Tree, target: str, environ: Mapping[str, str]) -> None:
 
 
 def _squashfs(source: Tree, path: str) -> None:
-    from contextlib import ExitStack
-
-    from udockpy.layer.fakedb import Fakedb
     from udockpy.layer.squashfs_writer import write_squashfs
-    from udockpy.layer.tree_reader import TreeReader
+    from udockpy.layer.tree_reader import open_tree
 
-    with ExitStack() as stack:
-        known = os.path.exists(source.fakedb)
-        fakedb = stack.enter_context(Fakedb(source.fakedb, read_only=True)) if known else None
-        write_squashfs(TreeReader(source.rootfs, fakedb).members(), path)
+    with open_tree(*source) as reader:
+        write_squashfs(reader.members(), path)
 
 
 def _umask() -> int:

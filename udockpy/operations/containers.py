@@ -36,13 +36,13 @@ def remove(name: str, environ: Mapping[str, str], *, force: bool) -> None:
     containers.remove(home, container)
 
 
-def refuse_running(home: Home, target: str) -> None:
+def refuse_running(home: Home, target: str, what: str = "cannot remove") -> None:
     """Something that runs keeps its root filesystem."""
     pids = [str(guest.pid) for guest in running.listing(home) if guest.target == target]
     if pids:
         raise BusyError(
-            "cannot remove",
+            what,
             target,
             f"process {', '.join(pids)} runs in it",
-            hint="stop it, or use -f",
+            hint="stop it, or use -f" if what == "cannot remove" else "stop it",
         )

@@ -6,19 +6,32 @@ from functools import partial
 
 from udockpy import home as homes
 from udockpy.operations import says, trees, wanted
-from udockpy.store import containers
+from udockpy.store import containers, images
+from udockpy.util import lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from udockpy.home import Home
     from udockpy.store.containers import Container
+    from udockpy.store.targets import Target
 
 
 def create(source: str, name: str | None, environ: Mapping[str, str]) -> Container:
     """Copies an image, a sandbox or another container into a new container."""
     home = homes.find(environ)
-    target = wanted.target(home, source, environ)
-    fill = partial(trees.copy, target.tree)
-    config = says.document(home, target)
-    return containers.create(home, fill, image=target.name, name=name, config=config)
+    return container_of(home, wanted.target(home, source, environ), name)
+
+
+def container_of(home: Home, target: Target, name: str | None) -> Container:
+    """A new container of a target that is there."""
+    with lock.shared(images.lock_file(home, "store")):  # what it is copied from must stay
+        return containers.create(
+            home,
+            partial(trees.copy, target.tree),
+            image=target.name,
+            name=name,
+            config=says.document(home, target),
+            manifest=says.manifest(home, target),
+        )

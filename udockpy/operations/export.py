@@ -4,8 +4,6 @@ guest.
 
 from __future__ import annotations
 
-import os
-
 from udockpy import home as homes
 from udockpy.operations import outputs, wanted
 
@@ -24,13 +22,8 @@ def export(source: str, output: str, environ: Mapping[str, str]) -> None:
 
 
 def _write(tree: Tree, output: IO[bytes]) -> None:
-    from contextlib import ExitStack
-
-    from udockpy.layer.fakedb import Fakedb
     from udockpy.layer.tar_writer import write_tar
-    from udockpy.layer.tree_reader import TreeReader
+    from udockpy.layer.tree_reader import open_tree
 
-    with ExitStack() as stack:
-        known = os.path.exists(tree.fakedb)
-        fakedb = stack.enter_context(Fakedb(tree.fakedb, read_only=True)) if known else None
-        write_tar(TreeReader(tree.rootfs, fakedb).members(), output)
+    with open_tree(*tree) as reader:
+        write_tar(reader.members(), output)

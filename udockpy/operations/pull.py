@@ -16,7 +16,7 @@ from udockpy.oci import image as documents
 from udockpy.oci import media
 from udockpy.oci import platform as platforms
 from udockpy.oci import reference as references
-from udockpy.oci.image import REF_NAME, Descriptor, ImageConfig, Index, Manifest
+from udockpy.oci.image import Descriptor, ImageConfig, Index, Manifest
 from udockpy.store import blobs, images, local
 from udockpy.util import lock
 from udockpy.util.process import say
@@ -100,7 +100,9 @@ class _Pull:
             raise ImageError("no image for the platform", self.source.name, reason)
         self._layers(manifest, config)
         self.layout.put(content, descriptor.digest)
-        image = images.enter(self.home, self._entry(descriptor, config))
+        kind = descriptor.media_type or media.OCI_MANIFEST
+        entry = images.named(descriptor._replace(media_type=kind), self.source.name, config)
+        image = images.enter(self.home, entry)
         self._say(f"{image.name}: {descriptor.digest}")
         return image
 
@@ -150,11 +152,6 @@ class _Pull:
             self.sinks.append(sink)
             self.source.fetch(blob, sink)
             sink.finish(self.layout.blob(blob.digest), self.source.name)
-
-    def _entry(self, descriptor: Descriptor, config: ImageConfig) -> Descriptor:
-        notes = ((REF_NAME, self.source.name), (images.CHAIN, documents.chain_id(config.diff_ids)))
-        kind = descriptor.media_type or media.OCI_MANIFEST
-        return Descriptor(kind, descriptor.digest, descriptor.size, config.platform, notes)
 
     def _say(self, text: str) -> None:
         if not self.quiet:

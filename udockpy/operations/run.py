@@ -104,14 +104,10 @@ def _only_shows(options: RunOptions) -> bool:
 def _run_new_container(
     home: Home, image: Target, options: RunOptions, environ: Mapping[str, str]
 ) -> int | Dry | Explained:
-    from functools import partial
-
-    from udockpy.operations import says, trees
+    from udockpy.operations.create import container_of
     from udockpy.store import containers
 
-    fill = partial(trees.copy, image.tree)
-    config = says.document(home, image)
-    container = containers.create(home, fill, image=image.name, name=options.name, config=config)
+    container = container_of(home, image, options.name)
     try:
         return _start(home, targets.of_container(container), options, environ)
     finally:

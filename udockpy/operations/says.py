@@ -32,6 +32,16 @@ def document(home: Home, target: Target) -> bytes | None:
     return None
 
 
+def manifest(home: Home, target: Target) -> str:
+    """The digest of the manifest that a target is or was made from; empty where there is none."""
+    if target.kind == targets.CONTAINER:
+        return containers.manifest(home, containers.Container(target.name, target.state))
+    if target.kind == targets.IMAGE:
+        image = images.find(home, target.name)
+        return image.entry.digest if image is not None and image.entry is not None else ""
+    return ""
+
+
 def of(home: Home, target: Target) -> Says:
     """What to heed of it."""
     content = document(home, target)

@@ -36,15 +36,10 @@ def copy(source: Tree, tree: Tree) -> None:
 
 def copy_into(source: Tree, tree: Tree) -> None:
     """As copy(), into a directory that is there, and empty."""
-    from contextlib import ExitStack
+    from udockpy.layer.tree_reader import open_tree
 
-    from udockpy.layer.fakedb import Fakedb
-    from udockpy.layer.tree_reader import TreeReader
-
-    with ExitStack() as stack:
-        known = source.fakedb and os.path.exists(source.fakedb)
-        fakedb = stack.enter_context(Fakedb(source.fakedb, read_only=True)) if known else None
-        _fill(TreeReader(source.rootfs, fakedb).members(), tree)
+    with open_tree(*source) as reader:
+        _fill(reader.members(), tree)
 
 
 def _fill(members: Iterable[Member], tree: Tree) -> int:

@@ -4,6 +4,7 @@ links to it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, Callable, NamedTuple
 
@@ -15,6 +16,7 @@ from udockpy.store.tree import Tree, tree_in
 from udockpy.util import atomic, tree
 
 IMAGE = "org.udockpy.image"
+MANIFEST = "org.udockpy.manifest"
 NAME = "org.udockpy.name"
 
 
@@ -60,9 +62,10 @@ def create(
     image: str,
     name: str | None,
     config: bytes | None = None,
+    manifest: str = "",
 ) -> Container:
-    """Makes a container, with the tree that `fill` makes and its image's configuration. It appears
-    when that is complete.
+    """Makes a container, with the tree that `fill` makes, and its image's configuration and the
+    digest of its manifest. It appears when that is complete.
     """
     import json
 
@@ -72,7 +75,7 @@ def create(
         _refuse_taken(home, names.check(name))
     with atomic.new_directory(folder) as scratch:
         fill(tree_in(scratch))
-        document = json.dumps(_bundle(identifier, image, name), indent=1).encode()
+        document = json.dumps(_bundle(identifier, image, manifest, name), indent=1).encode()
         atomic.write(os.path.join(scratch, "config.json"), document)
         if config is not None:
             atomic.write(Container(identifier, scratch).image_config, config)
@@ -84,11 +87,7 @@ def create(
 
 def listing(home: Home) -> list[Description]:
     """All containers."""
-    try:
-        found = sorted(os.listdir(home.containers))
-    except FileNotFoundError:
-        return []
-    return [_describe(home, identifier) for identifier in found if not identifier.startswith(".")]
+    return [_describe(home, identifier) for identifier in _identifiers(home)]
 
 
 def remove(home: Home, container: Container) -> None:
@@ -97,6 +96,14 @@ def remove(home: Home, container: Container) -> None:
     tree.discard(container.folder)
     if name:
         os.unlink(os.path.join(home.names, name))
+
+
+def _identifiers(home: Home) -> list[str]:
+    try:
+        found = sorted(os.listdir(home.containers))
+    except FileNotFoundError:
+        return []
+    return [identifier for identifier in found if not identifier.startswith(".")]
 
 
 def _link(home: Home, container: Container, name: str) -> None:
@@ -122,23 +129,42 @@ def _taken(name: str) -> BusyError:
     )
 
 
+def manifest(home: Home, container: Container) -> str:
+    """The digest of the manifest that a container was made from; empty where that had none."""
+    return _notes(home, container.id).get(MANIFEST, "")
+
+
+def manifests(home: Home) -> set[str]:
+    """The digests of all manifests that containers were made from."""
+    found = set()
+    for identifier in _identifiers(home):
+        with contextlib.suppress(TargetError):  # damaged: what it needs cannot be known
+            found.add(_notes(home, identifier).get(MANIFEST, ""))
+    return found - {""}
+
+
 def _describe(home: Home, identifier: str) -> Description:
+    notes = _notes(home, identifier)
+    return Description(identifier, notes.get(NAME, ""), notes.get(IMAGE, ""))
+
+
+def _notes(home: Home, identifier: str) -> dict[str, str]:
     import json
 
     path = os.path.join(home.containers, identifier, "config.json")
     try:
         with open(path, encoding="utf-8") as file:
-            notes = json.load(file)["annotations"]
+            notes: dict[str, str] = json.load(file)["annotations"]
     except (OSError, ValueError, KeyError) as e:
         raise TargetError(
             "cannot read the container", identifier, f"its config.json is damaged ({e})"
         ) from e
-    return Description(identifier, notes.get(NAME, ""), notes.get(IMAGE, ""))
+    return notes
 
 
-def _bundle(identifier: str, image: str, name: str | None) -> dict[str, Any]:
+def _bundle(identifier: str, image: str, manifest: str, name: str | None) -> dict[str, Any]:
     """The OCI runtime configuration; what runs is decided by `run`, so only the root counts."""
-    notes = {IMAGE: image}
+    notes = {IMAGE: image, **({MANIFEST: manifest} if manifest else {})}
     if name is not None:
         notes[NAME] = name
     return {

@@ -10,13 +10,13 @@ from typing import Callable, NamedTuple
 from udockpy import home as homes
 from udockpy.errors import BusyError, TargetError, UsageError
 from udockpy.home import Home
-from udockpy.store import names
+from udockpy.store import containers, names
 from udockpy.store.tree import Tree, tree_in
 from udockpy.util import atomic, lock, tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from udockpy.oci.image import Descriptor
+    from udockpy.oci.image import Descriptor, ImageConfig
     from udockpy.store.layout import Layout
 
 CHAIN = "org.udockpy.chain"  # annotation: the chain id, by which the tree is found
@@ -94,6 +94,15 @@ def tree_folder(home: Home, chain: str) -> str:
     return os.path.join(home.trees, os.path.basename(chain.partition(":")[2]) or "none")
 
 
+def named(manifest: Descriptor, name: str, config: ImageConfig) -> Descriptor:
+    """The entry for the index of an image of that name."""
+    from udockpy.oci import image as documents
+
+    chain = documents.chain_id(config.diff_ids)
+    notes = ((documents.REF_NAME, name), (CHAIN, chain))
+    return manifest._replace(platform=config.platform, annotations=notes)
+
+
 def enter(home: Home, entry: Descriptor) -> Image:
     """Puts an image into the index, in the place of one of the same name."""
     with lock.exclusive(lock_file(home, "index")):
@@ -117,6 +126,15 @@ def remove(home: Home, name: str) -> None:
     collect(home)
 
 
+def in_use(home: Home) -> tuple[Descriptor, ...]:
+    """The images that something needs: those of the index, and those of containers."""
+    from udockpy.oci.image import Descriptor
+
+    store = layout(home)
+    below = [Descriptor("", digest, 0) for digest in containers.manifests(home)]
+    return (*store.entries(), *(entry for entry in below if store.has(entry.digest)))
+
+
 def collect(home: Home) -> None:
     """Removes blobs, trees and halves of downloads that no image needs. While something is pulled
     nothing is removed: the next collection will.
@@ -125,10 +143,11 @@ def collect(home: Home) -> None:
         if not free:
             return
         store = layout(home)
-        for digest in store.digests() - store.reachable():
+        used = in_use(home)
+        for digest in store.digests() - store.reachable(used):
             os.unlink(store.blob(digest))
         store.sweep()
-        kept = {os.path.basename(of_entry(home, entry).folder) for entry in store.entries()}
+        kept = {os.path.basename(tree_folder(home, _chain(store, entry))) for entry in used}
         for name in _listdir(home.trees):
             if name not in kept:
                 tree.discard(os.path.join(home.trees, name))
@@ -141,6 +160,13 @@ def collect(home: Home) -> None:
 def lock_file(home: Home, name: str) -> str:
     """The lock `store` is shared by all who add to the store; `index` is for its index alone."""
     return os.path.join(homes.make(home.locks), name)
+
+
+def _chain(store: Layout, entry: Descriptor) -> str:
+    from udockpy.oci import image as documents
+
+    noted = dict(entry.annotations).get(CHAIN, "")
+    return noted or documents.chain_id(store.config(entry).diff_ids)
 
 
 def _listdir(path: str) -> list[str]:

@@ -91,10 +91,10 @@ class Layout(NamedTuple):
         content = json.dumps(document, indent=1).encode() + b"\n"
         atomic.write(os.path.join(self.path, "index.json"), content)
 
-    def reachable(self) -> set[str]:
-        """The digests of all blobs that an entry needs."""
+    def reachable(self, entries: Iterable[Descriptor]) -> set[str]:
+        """The digests of all blobs that these images need."""
         found: set[str] = set()
-        for entry in self.entries():
+        for entry in entries:
             manifest = self.manifest(entry)
             found |= {entry.digest, manifest.config.digest}
             found |= {layer.digest for layer in manifest.layers}

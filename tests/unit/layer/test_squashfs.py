@@ -70,7 +70,8 @@ def contents(members: list[Member]) -> dict[str, tuple[Member, bytes]]:
                 data = file.read()
             assert len(data) == member.size
         seconds = member.mtime_ns // 10**9 * 10**9
-        found[member.name] = (member._replace(content=None, mtime_ns=seconds), data)
+        said = member._replace(content=None, mtime_ns=seconds, inode=(0, 0), links=1)
+        found[member.name] = (said, data)
     return found
 
 
