@@ -64,6 +64,15 @@ class Index(NamedTuple):
     manifests: tuple[Descriptor, ...]
 
 
+class Step(NamedTuple):
+    """How one layer came about, or a change of the configuration alone."""
+
+    created: str
+    created_by: str
+    comment: str
+    empty_layer: bool
+
+
 class ImageConfig(NamedTuple):
     """What an image says of itself and of how it is run."""
 
@@ -148,6 +157,24 @@ def config(content: bytes, subject: str) -> ImageConfig:
         workdir=run.text("WorkingDir"),
         user=run.text("User"),
         labels=run.pairs("Labels"),
+    )
+
+
+def history(document: Any, subject: str) -> list[Step]:
+    """The steps that made an image, of its configuration."""
+    read = _Reader(document, subject)
+    steps = read.document.get("history") or []
+    if not isinstance(steps, list):
+        raise read.bad("history is no list")
+    return [_step(_Reader(step, subject)) for step in steps]
+
+
+def _step(read: _Reader) -> Step:
+    return Step(
+        read.text("created"),
+        read.text("created_by"),
+        read.text("comment"),
+        bool(read.document.get("empty_layer")),
     )
 
 

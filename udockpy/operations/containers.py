@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from udockpy import home as homes
 from udockpy.errors import BusyError, TargetError
-from udockpy.store import containers, running
+from udockpy.store import containers, images, running
+from udockpy.util import lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +32,11 @@ def remove(name: str, environ: Mapping[str, str], *, force: bool) -> None:
     container = containers.find(home, name)
     if container is None:
         raise TargetError("cannot remove", name, "no such container", hint="see udockpy ps -a")
+    containers.refuse_protected(home, container)
     if not force:
         refuse_running(home, container.id)
-    containers.remove(home, container)
+    with lock.shared(images.lock_file(home, "store")):
+        containers.remove(home, container)
 
 
 def refuse_running(home: Home, target: str, what: str = "cannot remove") -> None:

@@ -43,5 +43,5 @@ def _unpack(home: Home, path: str) -> str:
         if not os.path.isdir(folder):
             with atomic.new_directory(folder) as scratch:
                 fill(path, tree_in(scratch))
-    files.remember(home, path, value)
+        files.remember(home, path, value)
     return folder

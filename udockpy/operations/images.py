@@ -6,12 +6,15 @@ from typing import Any
 
 from udockpy import home as homes
 from udockpy.errors import TargetError
-from udockpy.store import images
+from udockpy.store import garbage, images
+from udockpy.util import lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from udockpy.home import Home
+    from udockpy.oci.image import Descriptor
     from udockpy.store.images import Image
 
 
@@ -57,4 +60,17 @@ def remove(name: str, environ: Mapping[str, str], *, force: bool) -> None:
     image = images.find(home, name)
     if image is not None and not force:
         containers.refuse_running(home, image.name)
-    images.remove(home, name)
+    with lock.shared(images.lock_file(home, "store")):
+        images.remove(home, name)
+    garbage.collect(home)
+
+
+def layered(home: Home, name: str, what: str) -> tuple[Image, Descriptor]:
+    """The image of that name, which must have layers, and its entry; `what` is what cannot be done
+    without.
+    """
+    image = images.find(home, name)
+    if image is None or image.entry is None:
+        reason = "no such image" if image is None else "an imported image has no layers"
+        raise TargetError(what, name, reason, hint="see udockpy images")
+    return image, image.entry

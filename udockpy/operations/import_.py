@@ -7,6 +7,7 @@ from functools import partial
 from udockpy import home as homes
 from udockpy.operations import trees
 from udockpy.store import images
+from udockpy.util import lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,4 +18,6 @@ if TYPE_CHECKING:
 
 def import_(source: str, name: str, environ: Mapping[str, str]) -> Image:
     """Unpacks a tar archive ("-": standard input) or copies a directory."""
-    return images.add(homes.find(environ), name, partial(trees.unpack, source))
+    home = homes.find(environ)
+    with lock.shared(images.lock_file(home, "store")):
+        return images.add(home, name, partial(trees.unpack, source))

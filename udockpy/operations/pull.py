@@ -20,6 +20,7 @@ from udockpy.oci.image import Descriptor, ImageConfig, Index, Manifest
 from udockpy.store import blobs, images, local
 from udockpy.util import lock
 from udockpy.util.process import say
+from udockpy.util.text import size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         """Where an image comes from."""
 
         name: str  # what it will be called here
+        registry_name: str  # what a registry calls it; empty where it comes from no registry
 
         def manifest(self, digest: str) -> tuple[bytes, Descriptor]: ...
         def fetch(self, blob: Descriptor, sink: Incoming) -> None: ...
@@ -67,7 +69,7 @@ def bring(reference: Reference, options: PullOptions, environ: Mapping[str, str]
     wanted = platforms.parse(options.platform) if options.platform else machine
     with (
         lock.shared(images.lock_file(home, "store")),
-        _source(reference, options, environ) as source,
+        open_source(reference, options, environ) as source,
     ):
         return _Pull(home, source, options, environ).run(wanted, asked=bool(options.platform))
 
@@ -101,7 +103,12 @@ class _Pull:
         self._layers(manifest, config)
         self.layout.put(content, descriptor.digest)
         kind = descriptor.media_type or media.OCI_MANIFEST
-        entry = images.named(descriptor._replace(media_type=kind), self.source.name, config)
+        entry = images.named(
+            descriptor._replace(media_type=kind),
+            self.source.name,
+            config,
+            source=self.source.registry_name,
+        )
         image = images.enter(self.home, entry)
         self._say(f"{image.name}: {descriptor.digest}")
         return image
@@ -147,8 +154,8 @@ class _Pull:
             if sink is None:
                 self._say(f"{what} {digests.short(blob.digest)}: is there")
                 return
-            resumed = f", of which {_size(sink.offset)} are there" if sink.offset else ""
-            self._say(f"{what} {digests.short(blob.digest)}: {_size(blob.size)}{resumed}")
+            resumed = f", of which {size(sink.offset)} are there" if sink.offset else ""
+            self._say(f"{what} {digests.short(blob.digest)}: {size(blob.size)}{resumed}")
             self.sinks.append(sink)
             self.source.fetch(blob, sink)
             sink.finish(self.layout.blob(blob.digest), self.source.name)
@@ -182,12 +189,20 @@ def ensure_tree(home: Home, image: Image, environ: Mapping[str, str]) -> None:
     """Unpacks a pulled image again whose tree was removed: trees are a cache."""
     if image.entry is None or os.path.isdir(image.folder):
         return
-    layout = images.layout(home)
     with lock.shared(images.lock_file(home, "store")):
-        manifest, config = layout.manifest(image.entry), layout.config(image.entry)
-        paths = [layout.blob(layer.digest) for layer in manifest.layers]
-        limit = configs.load(homes.config_file(environ), environ, {}).max_unpacked
-        unpack(home, image.folder, iter(zip(paths, config.diff_ids)), limit)
+        unpack_image(home, image, environ)
+
+
+def unpack_image(home: Home, image: Image, environ: Mapping[str, str]) -> None:
+    """Makes the tree of a pulled image in its folder, unless that is there. The caller shares the
+    lock of the store.
+    """
+    assert image.entry is not None
+    layout = images.layout(home)
+    manifest, config = layout.manifest(image.entry), layout.config(image.entry)
+    paths = [layout.blob(layer.digest) for layer in manifest.layers]
+    limit = configs.load(homes.config_file(environ), environ, {}).max_unpacked
+    unpack(home, image.folder, iter(zip(paths, config.diff_ids)), limit)
 
 
 def connect(
@@ -205,9 +220,10 @@ def connect(
 
 
 @contextlib.contextmanager
-def _source(
+def open_source(
     reference: Reference, options: PullOptions, environ: Mapping[str, str]
 ) -> Iterator[Source]:
+    """Yields where an image comes from; nothing is brought yet."""
     if isinstance(reference, references.Remote):
         if options.name:
             raise UsageError(
@@ -225,7 +241,7 @@ class _InRegistry:
     def __init__(self, reference: Remote, options: PullOptions, environ: Mapping[str, str]) -> None:
         from udockpy.registry import mirrors
 
-        self.name = reference.name
+        self.name = self.registry_name = reference.name
         self.quiet = options.quiet
         # The first of them that has the manifest has the blobs, too.
         self.places = [
@@ -263,6 +279,8 @@ class _InRegistry:
 class _InFile:
     """An image in a file of the host."""
 
+    registry_name = ""
+
     def __init__(self, reference: Local, source: local.Source, options: PullOptions) -> None:
         self.source = source
         self.turn = threading.Lock()  # an archive is one file, read at one place at a time
@@ -285,13 +303,3 @@ class _InFile:
         with self.turn, self.source.open(blob) as file:
             while chunk := file.read(min(blobs.CHUNK, blob.size - sink.offset)):
                 sink.write(chunk)
-
-
-def _size(count: int) -> str:
-    """Bytes for people."""
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from udockpy import home as homes
-from udockpy.errors import TargetError, UsageError
+from udockpy.errors import UsageError
 from udockpy.oci import digest as digests
 from udockpy.oci import reference as references
 from udockpy.oci.reference import Remote
+from udockpy.operations.images import layered
 from udockpy.operations.pull import PullOptions, connect
 from udockpy.store import images
 from udockpy.util import lock
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
 def push(name: str, target: str, options: PullOptions, environ: Mapping[str, str]) -> str:
     """Uploads what the registry does not have, and returns the full name of what it has now."""
     home = homes.find(environ)
-    image = images.find(home, name)
-    if image is None or image.entry is None:
-        reason = "no such image" if image is None else "an imported image has no layers"
-        raise TargetError("cannot push", name, reason, hint="see udockpy images")
+    image, entry = layered(home, name, "cannot push")
     reference = references.parse(target or image.name)
     if not isinstance(reference, Remote):
         raise UsageError("cannot push", target, "not a reference of a registry")
@@ -34,7 +32,7 @@ def push(name: str, target: str, options: PullOptions, environ: Mapping[str, str
     registry = connect(reference.host, reference.repository, options, environ)
     layout = images.layout(home)
     with lock.shared(images.lock_file(home, "store")):
-        manifest = layout.manifest(image.entry)
+        manifest = layout.manifest(entry)
 
         def bring(blob: Descriptor) -> str:
             if registry.has(reference.repository, blob):
@@ -48,6 +46,6 @@ def push(name: str, target: str, options: PullOptions, environ: Mapping[str, str
             what = bring(blob)
             if not options.quiet:
                 say(f"{digests.short(blob.digest)}: {what}")
-        content = layout.content(image.entry, image.name)
-    registry.push_manifest(reference, content, image.entry.media_type)
+        content = layout.content(entry, image.name)
+    registry.push_manifest(reference, content, entry.media_type)
     return reference.name

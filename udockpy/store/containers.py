@@ -17,6 +17,7 @@ from udockpy.util import atomic, tree
 
 IMAGE = "org.udockpy.image"
 MANIFEST = "org.udockpy.manifest"
+PROTECTED = "org.udockpy.protected"
 NAME = "org.udockpy.name"
 
 
@@ -90,6 +91,18 @@ def listing(home: Home) -> list[Description]:
     return [_describe(home, identifier) for identifier in _identifiers(home)]
 
 
+def protect(home: Home, container: Container, *, on: bool) -> None:
+    """Keeps a container from being removed, or no more."""
+    _annotate(container, PROTECTED, "yes" if on else "")
+
+
+def refuse_protected(home: Home, container: Container) -> None:
+    """Nobody removes a protected container."""
+    if _notes(home, container.id).get(PROTECTED):
+        hint = f"udockpy unprotect {container.id}"
+        raise BusyError("cannot remove", container.id, "it is protected", hint=hint)
+
+
 def remove(home: Home, container: Container) -> None:
     """Removes a container and its name."""
     name = _describe(home, container.id).name
@@ -146,6 +159,18 @@ def manifests(home: Home) -> set[str]:
 def _describe(home: Home, identifier: str) -> Description:
     notes = _notes(home, identifier)
     return Description(identifier, notes.get(NAME, ""), notes.get(IMAGE, ""))
+
+
+def _annotate(container: Container, key: str, value: str) -> None:
+    """Sets an annotation of a container's; an empty one goes."""
+    import json
+
+    path = os.path.join(container.folder, "config.json")
+    with open(path, encoding="utf-8") as file:
+        document = json.load(file)
+    document["annotations"].pop(key, None)
+    document["annotations"] |= {key: value} if value else {}
+    atomic.write(path, json.dumps(document, indent=1).encode())
 
 
 def _notes(home: Home, identifier: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from udockpy import home as homes
 from udockpy.errors import ImageError, reason_of
 from udockpy.home import Home
 from udockpy.sif import image as sif
+from udockpy.util import atomic
 
 HEAD = 2048  # in which the signs are
 SQUASHFS = b"hsqs"
@@ -60,6 +61,34 @@ def known(home: Home, path: str) -> str | None:
     return os.path.realpath(folder) if os.path.isdir(folder) else None
 
 
+def note(link: str) -> str:
+    """The file that says which file a link is about."""
+    return f"{link}.path"
+
+
+def noted(path: str) -> str:
+    """The link that a file of note() is about; empty for any other file."""
+    link, suffix = os.path.splitext(path)
+    return link if suffix == ".path" else ""
+
+
+def source(link: str) -> str:
+    """The path of the file that a link is about; empty where nobody noted it."""
+    try:
+        with open(note(link), "rb") as file:
+            return os.fsdecode(file.read())
+    except FileNotFoundError:
+        return ""
+
+
+def is_current(link: str) -> bool:
+    """Whether the file that a link is about is there, and as it was."""
+    try:
+        return key_of(source(link)) == os.path.basename(link)
+    except OSError:
+        return False
+
+
 def digest(path: str, part: Part) -> str:
     """The SHA-256 of the root filesystem, in hexadecimal."""
     import hashlib
@@ -77,7 +106,8 @@ def digest(path: str, part: Part) -> str:
 def remember(home: Home, path: str, value: str) -> None:
     """Notes what a file holds, so that it need not be read next time."""
     link = os.path.join(homes.make(home.files), key_of(path))
-    scratch = f"{link}.{os.getpid()}"
+    atomic.write_if_changed(note(link), os.fsencode(path))
+    scratch = atomic.scratch_name(link)
     os.symlink(value, scratch)
     os.rename(scratch, link)
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from udockpy.oci.image import Descriptor, ImageConfig
     from udockpy.store.layout import Layout
 
-CHAIN = "org.udockpy.chain"  # annotation: the chain id, by which the tree is found
+# Annotations of ours in the index.
+CHAIN = "org.udockpy.chain"  # the chain id, by which the tree is found
+SOURCE = "org.udockpy.source"  # the registry's name for it, of one that came from there
+PROTECTED = "org.udockpy.protected"
 
 
 class Image(NamedTuple):
@@ -94,36 +97,78 @@ def tree_folder(home: Home, chain: str) -> str:
     return os.path.join(home.trees, os.path.basename(chain.partition(":")[2]) or "none")
 
 
-def named(manifest: Descriptor, name: str, config: ImageConfig) -> Descriptor:
+def named(manifest: Descriptor, name: str, config: ImageConfig, *, source: str = "") -> Descriptor:
     """The entry for the index of an image of that name."""
     from udockpy.oci import image as documents
 
     chain = documents.chain_id(config.diff_ids)
     notes = ((documents.REF_NAME, name), (CHAIN, chain))
-    return manifest._replace(platform=config.platform, annotations=notes)
+    entry = manifest._replace(platform=config.platform, annotations=notes)
+    return _annotated(entry, SOURCE, source)
+
+
+def source(entry: Descriptor) -> str:
+    """What a registry calls an image that came from there; empty for any other."""
+    return dict(entry.annotations).get(SOURCE, "")
+
+
+def tree_of(home: Home, entry: Descriptor) -> str:
+    """Where the tree of an entry is, also of one that another tool made."""
+    from udockpy.oci import image as documents
+
+    chain = dict(entry.annotations).get(CHAIN, "")
+    return tree_folder(home, chain or documents.chain_id(layout(home).config(entry).diff_ids))
 
 
 def enter(home: Home, entry: Descriptor) -> Image:
     """Puts an image into the index, in the place of one of the same name."""
     with lock.exclusive(lock_file(home, "index")):
         known = layout(home).entries()
-        others = [other for other in known if other.ref_name != entry.ref_name]
-        layout(home).write_index((*others, entry))
+        before = next((other for other in known if other.ref_name == entry.ref_name), None)
+        if before is not None and is_protected(of_entry(home, before)):
+            if before.digest != entry.digest:
+                raise _protected("cannot replace", before.ref_name)
+            entry = _annotated(entry, PROTECTED, "yes")
+        layout(home).write_index((*(other for other in known if other != before), entry))
     return of_entry(home, entry)
 
 
+def protect(home: Home, image: Image, *, on: bool) -> None:
+    """Keeps an image from being removed or replaced, or no more."""
+    mark = os.path.join(image.folder, "protected")
+    if image.entry is None and on:
+        atomic.write_if_changed(mark, b"")
+    elif image.entry is None:
+        tree.remove(mark)
+    else:
+        changed = _annotated(image.entry, PROTECTED, "yes" if on else "")
+        with lock.exclusive(lock_file(home, "index")):
+            known = layout(home).entries()
+            layout(home).write_index(changed if entry == image.entry else entry for entry in known)
+
+
+def is_protected(image: Image) -> bool:
+    """Whether an image is kept from being removed."""
+    if image.entry is None:
+        return os.path.exists(os.path.join(image.folder, "protected"))
+    return bool(dict(image.entry.annotations).get(PROTECTED))
+
+
 def remove(home: Home, name: str) -> None:
-    """Removes an image; containers made from it stay."""
+    """Removes the name of a pulled image, and all of an imported one; containers made from it
+    stay.
+    """
     image = find(home, name)
     if image is None:
         raise TargetError("cannot remove", name, "no such image")
+    if is_protected(image):
+        raise _protected("cannot remove", name)
     if image.entry is None:
         tree.discard(image.folder)
         return
     with lock.exclusive(lock_file(home, "index")):
         known = layout(home).entries()
         layout(home).write_index(entry for entry in known if entry != image.entry)
-    collect(home)
 
 
 def in_use(home: Home) -> tuple[Descriptor, ...]:
@@ -135,45 +180,19 @@ def in_use(home: Home) -> tuple[Descriptor, ...]:
     return (*store.entries(), *(entry for entry in below if store.has(entry.digest)))
 
 
-def collect(home: Home) -> None:
-    """Removes blobs, trees and halves of downloads that no image needs. While something is pulled
-    nothing is removed: the next collection will.
-    """
-    with lock.exclusive_if_free(lock_file(home, "store")) as free:
-        if not free:
-            return
-        store = layout(home)
-        used = in_use(home)
-        for digest in store.digests() - store.reachable(used):
-            os.unlink(store.blob(digest))
-        store.sweep()
-        kept = {os.path.basename(tree_folder(home, _chain(store, entry))) for entry in used}
-        for name in _listdir(home.trees):
-            if name not in kept:
-                tree.discard(os.path.join(home.trees, name))
-        tree.remove(home.downloads)
-        for name in _listdir(home.locks):
-            if name.startswith("tree-"):
-                os.unlink(os.path.join(home.locks, name))
-
-
 def lock_file(home: Home, name: str) -> str:
     """The lock `store` is shared by all who add to the store; `index` is for its index alone."""
     return os.path.join(homes.make(home.locks), name)
 
 
-def _chain(store: Layout, entry: Descriptor) -> str:
-    from udockpy.oci import image as documents
+def _annotated(entry: Descriptor, key: str, value: str) -> Descriptor:
+    """The entry with an annotation, or without it where the value is empty."""
+    notes = tuple((known, text) for known, text in entry.annotations if known != key)
+    return entry._replace(annotations=(*notes, *(((key, value),) if value else ())))
 
-    noted = dict(entry.annotations).get(CHAIN, "")
-    return noted or documents.chain_id(store.config(entry).diff_ids)
 
-
-def _listdir(path: str) -> list[str]:
-    try:
-        return os.listdir(path)
-    except FileNotFoundError:
-        return []
+def _protected(what: str, name: str) -> BusyError:
+    return BusyError(what, name, "it is protected", hint=f"udockpy unprotect {name}")
 
 
 def _refuse_taken(home: Home, name: str) -> None:

@@ -7,6 +7,10 @@ import stat
 
 from udockpy.util.atomic import scratch_name
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MAX_DEPTH = (
     100  # deeper directories are lifted to the top first: neither stack nor descriptors run out
@@ -18,6 +22,27 @@ def discard(path: str) -> None:
     gone = scratch_name(path)
     os.rename(path, gone)
     remove(gone)
+
+
+def size(path: str) -> int:
+    """The bytes on the disk that are free when a tree or a file is removed: other trees may share
+    files with it.
+    """
+    freed = 0
+    shared: dict[tuple[int, int], int] = {}  # names of files that are still to be met
+    for found in _every(path):
+        inode = (found.st_dev, found.st_ino)
+        left = 1 if stat.S_ISDIR(found.st_mode) else shared.get(inode, found.st_nlink)
+        shared[inode] = left - 1
+        freed += found.st_blocks * 512 if left == 1 else 0
+    return freed
+
+
+def _every(path: str) -> Iterator[os.stat_result]:
+    yield os.lstat(path)
+    for base, folders, names in os.walk(path):
+        for name in (*folders, *names):
+            yield os.lstat(os.path.join(base, name))
 
 
 def remove(path: str) -> None:

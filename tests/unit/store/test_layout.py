@@ -16,7 +16,7 @@ from udockpy.oci import digest as digests
 from udockpy.oci import media
 from udockpy.oci.image import REF_NAME, Descriptor
 from udockpy.oci.platform import Platform
-from udockpy.store import blobs, images
+from udockpy.store import blobs, garbage, images
 from udockpy.util import lock
 
 CONTENT = b"content of a layer" * 1000
@@ -60,6 +60,11 @@ def add(home: Home, name: str, *layers: bytes) -> images.Image:
     platform = Platform("linux", "amd64")
     entry = Descriptor(media.OCI_MANIFEST, digests.of(manifest), len(manifest), platform, notes)
     return images.enter(home, entry)
+
+
+def remove(home: Home, name: str) -> None:
+    images.remove(home, name)
+    garbage.collect(home)
 
 
 def test_a_blob_comes_once(home: Home) -> None:
@@ -116,12 +121,12 @@ def test_an_image_takes_the_place_of_its_predecessor(home: Home) -> None:
 def test_what_others_need_stays(home: Home) -> None:
     one = add(home, "docker.io/library/one:1", b"shared", b"own")
     two = add(home, "docker.io/library/two:1", b"shared")
-    images.remove(home, "one:1")
+    remove(home, "one:1")
     layout = images.layout(home)
     assert layout.has(digests.of(b"shared"))
     assert not layout.has(digests.of(b"own"))
     assert (os.path.isdir(one.folder), os.path.isdir(two.folder)) == (False, True)
-    images.remove(home, "two:1")
+    remove(home, "two:1")
     assert layout.digests() == set()
     assert os.listdir(home.trees) == []
 
@@ -136,7 +141,7 @@ def test_what_a_kill_left_goes(home: Home) -> None:
     ]
     for path in left:
         path.write_text("half") if path.parent != Path(home.trees) else path.mkdir()
-    images.collect(home)
+    garbage.collect(home)
     assert [path for path in left if path.exists()] == []
     assert images.find(home, "a:1") is not None
 
@@ -144,9 +149,9 @@ def test_what_a_kill_left_goes(home: Home) -> None:
 def test_nothing_goes_while_something_comes(home: Home) -> None:
     add(home, "docker.io/library/a:1", b"layer")
     with lock.shared(images.lock_file(home, "store")):
-        images.remove(home, "a:1")
+        remove(home, "a:1")
         assert images.layout(home).has(digests.of(b"layer"))
-    images.collect(home)
+    garbage.collect(home)
     assert images.layout(home).digests() == set()
 
 
