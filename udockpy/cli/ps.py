@@ -19,16 +19,25 @@ from udockpy.operations import containers as operations
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def ps(*, containers: bool, as_json: bool) -> None:
     """List the guests that run on this node."""
+    found: Sequence[operations.Row] | Sequence[operations.Process]
+    rows: list[tuple[str, ...]]
     if containers:
-        _print(("ID", "NAME", "IMAGE"), operations.listing(os.environ), as_json=as_json)
-        return
-    found = operations.processes(os.environ)
-    rows = [(guest.pid, guest.engine, guest.target, shlex.join(guest.command)) for guest in found]
-    _print(("PID", "ENGINE", "TARGET", "COMMAND"), rows, as_json=as_json)
-
-
-def _print(header: tuple[str, ...], rows: Sequence[tuple[object, ...]], *, as_json: bool) -> None:
-    if as_json:
-        print_json([{name.lower(): value for name, value in zip(header, row)} for row in rows])
+        found = operations.listing(os.environ)
+        header: tuple[str, ...] = ("ID", "NAME", "IMAGE", "STATE")
+        rows = [(row.id, row.name, row.image, _state(row)) for row in found]
     else:
-        print_table(header, [tuple(map(str, row)) for row in rows])
+        found = operations.processes(os.environ)
+        header = ("PID", "ENGINE", "TARGET", "NAME", "COMMAND")
+        rows = [
+            (str(row.pid), row.engine, row.target, row.name, shlex.join(row.command))
+            for row in found
+        ]
+    if as_json:
+        print_json([row._asdict() for row in found])
+    else:
+        print_table(header, rows)
+
+
+def _state(row: operations.Row) -> str:
+    runs = f"runs: {', '.join(map(str, row.pids))}" if row.pids else ""
+    return ", ".join(filter(None, (runs, "protected" if row.protected else "")))

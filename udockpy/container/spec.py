@@ -25,6 +25,9 @@ class Says(NamedTuple):
     cmd: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     workdir: str = ""  # empty where the guest has no such directory
+    user: str = ""
+    volumes: tuple[str, ...] = ()
+    stop_signal: str = ""
     scripts: bool = False  # its environment is what Singularity's scripts in it say
 
 

@@ -11,7 +11,7 @@ import stat
 from typing import BinaryIO
 
 from udockpy.layer.fakedb import MODE, NODE, OWNER, Fakedb, Record, key_of
-from udockpy.layer.member import Kind, Member
+from udockpy.layer.member import Kind, Member, clean_name
 from udockpy.util.tree import DIRECTORY
 
 TYPE_CHECKING = False
@@ -45,14 +45,28 @@ class TreeReader:
         """
         return folded(self.names())
 
-    def names(self) -> Iterator[Member]:
-        """As members(), with every name of a file telling the file itself."""
-        fd = os.open(self.path, DIRECTORY)
+    def names(self, top: str = "") -> Iterator[Member]:
+        """As members(), with every name of a file telling the file itself; only of `top` and what
+        it holds. Links on the way to `top` are not followed.
+        """
+        top = clean_name(top)
+        folder, name = os.path.split(top)
+        fd = self._descend(folder)
         try:
-            yield self._member(fd, ".", "", os.stat(fd))
-            yield from self._walk(fd, "")
+            found = os.lstat(name or ".", dir_fd=fd)
+            yield from self._entry(fd, name or ".", top, found)
         finally:
             os.close(fd)
+
+    def _descend(self, folder: str) -> int:
+        fd = os.open(self.path, DIRECTORY)
+        for name in filter(None, folder.split("/")):
+            above = fd
+            try:
+                fd = os.open(name, DIRECTORY, dir_fd=above)
+            finally:
+                os.close(above)
+        return fd
 
     def _walk(self, folder_fd: int, folder: str) -> Iterator[Member]:
         for name in sorted(os.listdir(folder_fd)):
@@ -60,15 +74,20 @@ class TreeReader:
             if stat.S_ISSOCK(found.st_mode):
                 continue  # means nothing without its process
             path = f"{folder}/{name}" if folder else name
-            if not stat.S_ISDIR(found.st_mode):
-                yield self._member(folder_fd, name, path, found)
-                continue
-            fd = os.open(name, DIRECTORY, dir_fd=folder_fd)
-            try:
-                yield self._member(fd, ".", path, found)
-                yield from self._walk(fd, path)
-            finally:
-                os.close(fd)
+            yield from self._entry(folder_fd, name, path, found)
+
+    def _entry(
+        self, folder_fd: int, name: str, path: str, found: os.stat_result
+    ) -> Iterator[Member]:
+        if not stat.S_ISDIR(found.st_mode):
+            yield self._member(folder_fd, name, path, found)
+            return
+        fd = os.open(name, DIRECTORY, dir_fd=folder_fd)
+        try:
+            yield self._member(fd, ".", path, found)
+            yield from self._walk(fd, path)
+        finally:
+            os.close(fd)
 
     def _member(self, fd: int, name: str, path: str, found: os.stat_result) -> Member:
         record, xattrs = self._remembered(fd, name, found.st_ino)

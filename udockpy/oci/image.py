@@ -84,6 +84,8 @@ class ImageConfig(NamedTuple):
     workdir: str = ""
     user: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    volumes: tuple[str, ...] = ()
+    stop_signal: str = ""
 
 
 def manifest(content: bytes, media_type: str, subject: str) -> Manifest | Index:
@@ -157,6 +159,8 @@ def config(content: bytes, subject: str) -> ImageConfig:
         workdir=run.text("WorkingDir"),
         user=run.text("User"),
         labels=run.pairs("Labels"),
+        volumes=run.keys("Volumes"),
+        stop_signal=run.text("StopSignal"),
     )
 
 
@@ -233,6 +237,14 @@ class _Reader:
             return ()
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self.bad(f"{key} is no list of texts")
+        return tuple(value)
+
+    def keys(self, key: str) -> tuple[str, ...]:
+        value = self.document.get(key)
+        if value is None:
+            return ()
+        if not isinstance(value, dict):
+            raise self.bad(f"{key} is no map")
         return tuple(value)
 
     def pairs(self, key: str) -> tuple[tuple[str, str], ...]:

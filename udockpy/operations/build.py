@@ -105,7 +105,7 @@ def _squashfs(source: Tree, path: str) -> None:
     from udockpy.layer.squashfs_writer import write_squashfs
     from udockpy.layer.tree_reader import open_tree
 
-    with open_tree(*source) as reader:
+    with open_tree(source.rootfs, source.fakedb) as reader:
         write_squashfs(reader.members(), path)
 
 

@@ -13,7 +13,7 @@ from udockpy.oci import making as configurations
 from udockpy.oci import platform as platforms
 from udockpy.oci.image import Descriptor
 from udockpy.operations import making
-from udockpy.operations.containers import refuse_running
+from udockpy.operations.containers import find, refuse_running
 from udockpy.operations.pull import ensure_tree
 from udockpy.store import containers, images
 from udockpy.util import lock
@@ -51,7 +51,7 @@ class _Base(NamedTuple):
 def diff(name: str, environ: Mapping[str, str]) -> list[Change]:
     """What a container changed of its image."""
     home = homes.find(environ)
-    container = _find(home, name, "cannot compare")
+    container = find(home, name, "cannot compare")
     with lock.shared(images.lock_file(home, "store")):
         base = _base(home, container, environ)
         if base.tree is None:
@@ -63,7 +63,7 @@ def diff(name: str, environ: Mapping[str, str]) -> list[Change]:
 def commit(options: Commit, environ: Mapping[str, str]) -> Image:
     """Makes an image of a container: its image's layers, and one with what it changed."""
     home = homes.find(environ)
-    container = _find(home, options.container, "cannot commit")
+    container = find(home, options.container, "cannot commit")
     refuse_running(home, container.id, "cannot commit")
     name = making.check_name(home, options.name)
     with lock.shared(images.lock_file(home, "store")):
@@ -79,13 +79,6 @@ def commit(options: Commit, environ: Mapping[str, str]) -> Image:
         config = configurations.changed(config, options.changes)
         layers = (*base.layers, *([making.describe(packed)] if packed else []))
         return making.enter(home, name, config, layers)
-
-
-def _find(home: Home, name: str, what: str) -> Container:
-    container = containers.find(home, name)
-    if container is None:
-        raise TargetError(what, name, "no such container", hint="see udockpy ps -a")
-    return container
 
 
 def _base(home: Home, container: Container, environ: Mapping[str, str]) -> _Base:

@@ -24,13 +24,13 @@ def create(source: str, name: str | None, environ: Mapping[str, str]) -> Contain
     return container_of(home, wanted.target(home, source, environ), name)
 
 
-def container_of(home: Home, target: Target, name: str | None) -> Container:
-    """A new container of a target that is there."""
+def container_of(home: Home, target: Target, name: str | None, *, image: str = "") -> Container:
+    """A new container of a target that is there, which it remembers as `image` if that is given."""
     with lock.shared(images.lock_file(home, "store")):  # what it is copied from must stay
         return containers.create(
             home,
             partial(trees.copy, target.tree),
-            image=target.name,
+            image=image or target.name,
             name=name,
             config=says.document(home, target),
             manifest=says.manifest(home, target),

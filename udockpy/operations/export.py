@@ -25,5 +25,5 @@ def _write(tree: Tree, output: IO[bytes]) -> None:
     from udockpy.layer.tar_writer import write_tar
     from udockpy.layer.tree_reader import open_tree
 
-    with open_tree(*tree) as reader:
+    with open_tree(tree.rootfs, tree.fakedb) as reader:
         write_tar(reader.members(), output)

@@ -34,8 +34,8 @@ def changes(lower: Tree | None, upper: Tree) -> list[Change]:
     from udockpy.layer.tree_reader import open_tree
 
     with ExitStack() as stack:
-        below = stack.enter_context(open_tree(*lower)).names() if lower else ()
-        return compare(below, stack.enter_context(open_tree(*upper)).names())
+        below = stack.enter_context(open_tree(lower.rootfs, lower.fakedb)).names() if lower else ()
+        return compare(below, stack.enter_context(open_tree(upper.rootfs, upper.fakedb)).names())
 
 
 def add_layer(
@@ -57,7 +57,7 @@ def add_layer(
     layout.make()
     scratch = atomic.scratch_name(os.path.join(homes.make(home.downloads), "layer"))
     try:
-        with open(scratch, "xb") as file, open_tree(*upper) as reader:
+        with open(scratch, "xb") as file, open_tree(upper.rootfs, upper.fakedb) as reader:
             packed = pack(layer(reader.names(), found, newest=newest), file)
         os.rename(scratch, layout.blob(packed.digest))
     except BaseException:

@@ -51,7 +51,15 @@ def of(home: Home, target: Target) -> Says:
 
     config = documents.config(content, target.name)
     workdir = config.workdir if _is_directory(target.tree.rootfs, config.workdir) else ""
-    return Says(config.entrypoint, config.cmd, config.env, workdir)
+    return Says(
+        entrypoint=config.entrypoint,
+        cmd=config.cmd,
+        env=config.env,
+        workdir=workdir,
+        user=config.user,
+        volumes=config.volumes,
+        stop_signal=config.stop_signal,
+    )
 
 
 def _of_scripts(rootfs: str) -> Says:

@@ -38,7 +38,7 @@ def copy_into(source: Tree, tree: Tree) -> None:
     """As copy(), into a directory that is there, and empty."""
     from udockpy.layer.tree_reader import open_tree
 
-    with open_tree(*source) as reader:
+    with open_tree(source.rootfs, source.fakedb) as reader:
         _fill(reader.members(), tree)
 
 

@@ -38,11 +38,12 @@ class Container(NamedTuple):
 
 
 class Description(NamedTuple):
-    """What `ps -a` and `inspect` tell of a container."""
+    """What `ps -a` tells of a container."""
 
     id: str
     name: str
     image: str
+    protected: bool = False
 
 
 def find(home: Home, name: str) -> Container | None:
@@ -91,6 +92,34 @@ def listing(home: Home) -> list[Description]:
     return [_describe(home, identifier) for identifier in _identifiers(home)]
 
 
+def rename(home: Home, container: Container, name: str) -> None:
+    """Gives a container another name."""
+    names.check(name)
+    _refuse_taken(home, name)
+    before = _describe(home, container.id).name
+    # Killed on the way it has both names, or one that nobody noted: gc removes that.
+    os.symlink(_link_text(container), os.path.join(homes.make(home.names), name))
+    _annotate(container, NAME, name)
+    if before:
+        os.unlink(os.path.join(home.names, before))
+
+
+def stale_names(home: Home) -> list[str]:
+    """Paths of names that lead to no container, or to one that is called otherwise."""
+    try:
+        found = sorted(os.listdir(home.names))
+    except FileNotFoundError:
+        return []
+    known = {(row.id, row.name) for row in listing(home)}
+    paths = {name: os.path.join(home.names, name) for name in found}
+    return [
+        path
+        for name, path in paths.items()
+        if not name.startswith(".")
+        and (os.path.basename(os.path.realpath(path)), name) not in known
+    ]
+
+
 def protect(home: Home, container: Container, *, on: bool) -> None:
     """Keeps a container from being removed, or no more."""
     _annotate(container, PROTECTED, "yes" if on else "")
@@ -122,10 +151,14 @@ def _identifiers(home: Home) -> list[str]:
 def _link(home: Home, container: Container, name: str) -> None:
     link = os.path.join(homes.make(home.names), name)
     try:
-        os.symlink(os.path.join("..", "containers", container.id), link)
+        os.symlink(_link_text(container), link)
     except FileExistsError:
         tree.discard(container.folder)
         raise _taken(name) from None
+
+
+def _link_text(container: Container) -> str:
+    return os.path.join("..", "containers", container.id)
 
 
 def _refuse_taken(home: Home, name: str) -> None:
@@ -158,7 +191,9 @@ def manifests(home: Home) -> set[str]:
 
 def _describe(home: Home, identifier: str) -> Description:
     notes = _notes(home, identifier)
-    return Description(identifier, notes.get(NAME, ""), notes.get(IMAGE, ""))
+    return Description(
+        identifier, notes.get(NAME, ""), notes.get(IMAGE, ""), bool(notes.get(PROTECTED))
+    )
 
 
 def _annotate(container: Container, key: str, value: str) -> None:

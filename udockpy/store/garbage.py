@@ -10,7 +10,7 @@ import os
 from typing import NamedTuple
 
 from udockpy.home import Home
-from udockpy.store import files, images, running
+from udockpy.store import containers, files, images, running
 from udockpy.util import lock, tree
 
 TYPE_CHECKING = False
@@ -46,7 +46,7 @@ def collect(home: Home, *, caches: bool = False, dry: bool = False) -> list[Garb
 def _candidates(home: Home, *, caches: bool) -> Iterator[tuple[str, str]]:
     yield from (("half made", path) for path in _halves(home))
     yield from (("download", path) for path in _paths(home.downloads) if not _is_hidden(path))
-    yield from (("name", path) for path in _paths(home.names) if not os.path.exists(path))
+    yield from (("name", path) for path in containers.stale_names(home))
     busy = {guest.target for guest in running.listing(home)}
     yield from _unneeded_images(home, busy, caches=caches)
     yield from _unneeded_files(home, busy, caches=caches)

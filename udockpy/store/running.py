@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import time
 from typing import NamedTuple
 
 from udockpy import home as homes
 from udockpy.home import Home
 from udockpy.util import atomic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Running(NamedTuple):
@@ -50,6 +56,38 @@ def listing(home: Home) -> list[Running]:
         else:
             forget(path)
     return alive
+
+
+def end(guest: Running, number: int) -> None:
+    """Sends a signal to a guest's first process; SIGKILL, which nobody can pass on, to all that it
+    started, too.
+    """
+    pids = [guest.pid, *(_descendants(guest.pid) if number == signal.SIGKILL else ())]
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def wait(guests: Iterable[Running], seconds: float) -> bool:
+    """Waits until none of the guests lives; False when that takes too long."""
+    left = list(guests)
+    deadline = time.monotonic() + seconds
+    while left := [guest for guest in left if start_time(guest.pid) == guest.start]:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _descendants(pid: int) -> list[int]:
+    parents = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+            parents[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
+    found = [pid]
+    for parent in found:
+        found += [child for child, above in parents.items() if above == parent]
+    return found[1:]
 
 
 def start_time(pid: int) -> str | None:
