@@ -24,6 +24,7 @@ class Config(NamedTuple):
 
     engine: str
     map_subuids: bool
+    image_user: bool
     bind_home: bool
     bind_cwd: bool
     bind_tmp: bool
@@ -85,6 +86,12 @@ SETTINGS = (
         "no",
         _switch,
         "userns: map the subordinate ids of /etc/subuid instead of pretending",
+    ),
+    Setting(
+        "image_user",
+        "no",
+        _switch,
+        "be the user that an image names (pretended), who cannot write to files of yours",
     ),
     Setting("bind_home", "yes", _switch, "show the home directory to guests of an ordinary user"),
     Setting("bind_cwd", "yes", _switch, "show the current directory to guests of an ordinary user"),

@@ -17,8 +17,10 @@ class RunOptions(NamedTuple):
     workdir: str | None = None
     entrypoint: str | None = None  # None: the image's; empty: none
     user: str | None = None
+    image_user: bool = False
     root: bool = False
     read_only: bool = False
+    platform: str | None = None
     hostname: str | None = None
     pid: bool = False
     ipc: bool = False

@@ -41,6 +41,7 @@ class Place(NamedTuple):
     merged: tuple[Bind, ...] = ()  # the password and group files that show the user to his guest
     shell: str = "/bin/sh"
     read_only: bool = False
+    volumes: tuple[Bind, ...] = ()  # what can be written to all the same
     says: Says = Says()
 
 
@@ -61,7 +62,7 @@ def plan(config: Config, caller: Caller, place: Place, options: RunOptions) -> P
     pretend = person.identity.pretend
     standard = binds.standard(config, caller, pretend_root=pretend)
     named = [bind for text in options.bind for bind in binds.parse(text, cwd=caller.cwd)]
-    every = (*standard, *(() if pretend else place.merged), *named)
+    every = (*standard, *(() if pretend else place.merged), *place.volumes, *named)
     return Plan(
         rootfs=place.rootfs,
         command=_command(caller, place, options),

@@ -47,6 +47,13 @@ class _Base(NamedTuple):
     layers: tuple[Descriptor, ...] = ()
     tree: Tree | None = None
 
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        """What of it is no part of an image; all is, where there is nothing below."""
+        if self.tree is None:
+            return ()
+        return tuple((self.config.get("config") or {}).get("Volumes") or ())
+
 
 def diff(name: str, environ: Mapping[str, str]) -> list[Change]:
     """What a container changed of its image."""
@@ -57,7 +64,7 @@ def diff(name: str, environ: Mapping[str, str]) -> list[Change]:
         if base.tree is None:
             reason = "its image is not there, or has no layers"
             raise TargetError("cannot compare", name, reason, hint="see udockpy images")
-        return making.changes(base.tree, container.tree)
+        return making.changes(base.tree, container.tree, without=base.volumes)
 
 
 def commit(options: Commit, environ: Mapping[str, str]) -> Image:
@@ -71,7 +78,9 @@ def commit(options: Commit, environ: Mapping[str, str]) -> Image:
         if base.tree is None and containers.manifest(home, container):
             say("its image is not there any more: one layer gets all of its files")
         newest = making.source_date_epoch(environ)
-        packed = making.add_layer(home, base.tree, container.tree, newest=newest)
+        packed = making.add_layer(
+            home, base.tree, container.tree, newest=newest, without=base.volumes
+        )
         step = configurations.Step(
             making.now(environ), "udockpy commit", options.message, options.author
         )

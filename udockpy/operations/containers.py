@@ -84,6 +84,11 @@ def remove(name: str, environ: Mapping[str, str], *, force: bool) -> None:
     if force:
         _kill(_guests(home, container.id))
     refuse_running(home, container.id)
+    discard(home, container)
+
+
+def discard(home: Home, container: Container) -> None:
+    """Removes a container."""
     with lock.shared(images.lock_file(home, "store")):
         containers.remove(home, container)
 

@@ -12,6 +12,7 @@ from udockpy.oci import image as documents
 from udockpy.oci import making, media
 from udockpy.oci import reference as references
 from udockpy.oci.image import Descriptor
+from udockpy.operations import volumes
 from udockpy.store import images
 from udockpy.util import atomic
 
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from udockpy.store.tree import Tree
 
 
-def changes(lower: Tree | None, upper: Tree) -> list[Change]:
-    """What makes `upper` of `lower` (of nothing, without one)."""
+def changes(lower: Tree | None, upper: Tree, *, without: Sequence[str] = ()) -> list[Change]:
+    """What makes `upper` of `lower` (of nothing, without one), but for what the volumes `without`
+    hold.
+    """
     from contextlib import ExitStack
 
     from udockpy.layer.diff import compare
@@ -35,14 +38,21 @@ def changes(lower: Tree | None, upper: Tree) -> list[Change]:
 
     with ExitStack() as stack:
         below = stack.enter_context(open_tree(lower.rootfs, lower.fakedb)).names() if lower else ()
-        return compare(below, stack.enter_context(open_tree(upper.rootfs, upper.fakedb)).names())
+        above = stack.enter_context(open_tree(upper.rootfs, upper.fakedb)).names()
+        return compare(volumes.outside(below, without), volumes.outside(above, without))
 
 
 def add_layer(
-    home: Home, lower: Tree | None, upper: Tree, *, newest: int | None = None
+    home: Home,
+    lower: Tree | None,
+    upper: Tree,
+    *,
+    newest: int | None = None,
+    without: Sequence[str] = (),
 ) -> Packed | None:
     """Puts the layer that makes `upper` of `lower` into the store; None where that is nothing.
-    Times of files are `newest` at most, in seconds since 1970.
+    Times of files are `newest` at most, in seconds since 1970; what the volumes `without` hold is
+    no part of it.
 
     The caller shares the lock of the store until an image has the layer.
     """
@@ -50,7 +60,7 @@ def add_layer(
     from udockpy.layer.pack import pack
     from udockpy.layer.tree_reader import open_tree
 
-    found = changes(lower, upper)
+    found = changes(lower, upper, without=without)
     if not found:
         return None
     layout = images.layout(home)

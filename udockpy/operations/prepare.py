@@ -44,11 +44,15 @@ def prepare(
     home: Home, target: Target, options: RunOptions, environ: Mapping[str, str]
 ) -> Prepared:
     """Decides a run. Writes only what is remembered of its target."""
-    config = configs.load(homes.config_file(environ), environ, {"engine": options.engine})
+    told = {"engine": options.engine, "image_user": "yes" if options.image_user else None}
+    config = configs.load(homes.config_file(environ), environ, told)
     _refuse_noexec(target)
     person = caller.gather(environ)
-    plan = spec.plan(config, person, _place(home, config, target, person, options), options)
-    return launchable(home, config, target, plan)
+    said = says.of(home, target)
+    if config.image_user and said.user and not options.root and options.user is None:
+        options = options._replace(user=said.user)
+    place = _place(home, target, said, person, options)
+    return launchable(home, config, target, spec.plan(config, person, place, options))
 
 
 def launchable(home: Home, config: Config, target: Target, plan: Plan) -> Prepared:
@@ -94,13 +98,12 @@ def cache_file(home: Home, rootfs: str) -> str:
 
 
 def _place(
-    home: Home, config: Config, target: Target, person: Caller, options: RunOptions
+    home: Home, target: Target, said: spec.Says, person: Caller, options: RunOptions
 ) -> spec.Place:
     rootfs = target.tree.rootfs
     accounts = guest.accounts(rootfs)
     folder = state_folder(home, target)
     wanted = () if options.root else (person.environ.get("SHELL", ""),)
-    said = says.of(home, target)
     told = spec.command(said, options)
     return spec.Place(
         rootfs=rootfs,
@@ -110,8 +113,18 @@ def _place(
         merged=() if options.root or options.user else _merged(folder, accounts, person),
         shell="" if told else guest.find_shell(rootfs, wanted),
         read_only=target.kind == targets.IMAGE,
+        volumes=_volumes(target, said) if options.read_only else (),
         says=said,
     )
+
+
+def _volumes(target: Target, said: spec.Says) -> tuple[Bind, ...]:
+    """A container's own, where the rest of it is read-only."""
+    if target.kind != targets.CONTAINER or not said.volumes:
+        return ()
+    from udockpy.operations import volumes
+
+    return tuple(volumes.binds(target.tree, said.volumes))
 
 
 def _with_mountpoints(home: Home, plan: Plan) -> Plan:

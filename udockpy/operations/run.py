@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from udockpy import home as homes
 from udockpy.engines.execute import execute, execute_and_wait
 from udockpy.errors import UsageError
-from udockpy.operations import wanted
+from udockpy.operations import says, wanted
 from udockpy.operations.prepare import Prepared, prepare
 from udockpy.store import running, targets
 from udockpy.util.process import say
@@ -71,12 +71,16 @@ class Explained(NamedTuple):
 def run(options: RunOptions, environ: Mapping[str, str]) -> int | Dry | Explained:
     """Runs a command in a sandbox or a container; an image gets a container of its own first.
 
-    With --read-only an image is run as it is: nothing can change it.
+    With --read-only an image is run as it is: nothing can change it. One with volumes still gets a
+    container, for their sake, which goes afterwards.
     """
     home = homes.find(environ)
-    target = wanted.target(home, options.target, environ)
-    if target.kind == targets.IMAGE and not (options.read_only or _only_shows(options)):
-        return _run_new_container(home, target, options, environ)
+    target = _target(home, options, environ)
+    if target.kind == targets.IMAGE and not _only_shows(options):
+        if not options.read_only:
+            return _run_new_container(home, target, options, environ)
+        if says.of(home, target).volumes:  # which can be written to
+            return _run_new_container(home, target, options._replace(rm=True), environ)
     if target.kind != targets.IMAGE and (options.rm or options.name):
         word = "--rm" if options.rm else "--name"
         raise UsageError(
@@ -89,12 +93,22 @@ def exec_(options: RunOptions, environ: Mapping[str, str]) -> int | Dry | Explai
     """Runs a command in a sandbox or a container, or in an image itself, read-only."""
     home = homes.find(environ)
     told = options._replace(entrypoint="")
-    return _start(home, wanted.target(home, options.target, environ), told, environ)
+    return _start(home, _target(home, options, environ), told, environ)
 
 
 def shell(options: RunOptions, environ: Mapping[str, str]) -> int | Dry | Explained:
     """As run(), but what the image would start is not asked for."""
     return run(options._replace(entrypoint=""), environ)
+
+
+def _target(home: Home, options: RunOptions, environ: Mapping[str, str]) -> Target:
+    return wanted.target(
+        home,
+        options.target,
+        environ,
+        platform=options.platform or "",
+        may_pull=not _only_shows(options),
+    )
 
 
 def _only_shows(options: RunOptions) -> bool:
@@ -104,15 +118,15 @@ def _only_shows(options: RunOptions) -> bool:
 def _run_new_container(
     home: Home, image: Target, options: RunOptions, environ: Mapping[str, str]
 ) -> int | Dry | Explained:
+    from udockpy.operations.containers import discard
     from udockpy.operations.create import container_of
-    from udockpy.store import containers
 
     container = container_of(home, image, options.name)
     try:
         return _start(home, targets.of_container(container), options, environ)
     finally:
         # Also when the run never started. Without --rm a started run does not come back here.
-        containers.remove(home, container)
+        discard(home, container)
 
 
 def _start(

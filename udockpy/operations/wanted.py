@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from udockpy.errors import TargetError
+from udockpy.errors import TargetError, UsageError
 from udockpy.operations import files as operations
 from udockpy.store import files, images, targets
 
@@ -16,8 +16,17 @@ if TYPE_CHECKING:
     from udockpy.store.targets import Target
 
 
-def target(home: Home, word: str, environ: Mapping[str, str]) -> Target:
-    """As targets.find(); an image that is named as a reference, and is not there, is pulled."""
+def target(
+    home: Home,
+    word: str,
+    environ: Mapping[str, str],
+    *,
+    platform: str = "",
+    may_pull: bool = True,
+) -> Target:
+    """As targets.find(); an image that is named as a reference, and is not there, or not for the
+    wanted platform, is pulled.
+    """
     if os.path.isfile(word) and files.is_image(word):
         return operations.target(home, word)
     try:
@@ -25,11 +34,15 @@ def target(home: Home, word: str, environ: Mapping[str, str]) -> Target:
     except TargetError:
         if not is_reference(word):
             raise
-        from udockpy.operations.pull import PullOptions, pull
-
-        return targets.of_image(pull(word, PullOptions(), environ))
-    if found.kind == targets.IMAGE:
-        _unpacked(home, word, environ)
+        return _pull(word, environ, platform=platform, may_pull=may_pull)
+    if found.kind != targets.IMAGE:
+        if platform:
+            reason = "a sandbox or a container is for the platform that it was made for"
+            raise UsageError("cannot use --platform", word, reason) from None
+        return found
+    if platform and not _is_for(home, word, platform):
+        return _pull(word, environ, platform=platform, may_pull=may_pull)
+    _unpacked(home, word, environ)
     return found
 
 
@@ -38,6 +51,26 @@ def is_reference(word: str) -> bool:
     container, which must not become a download.
     """
     return not targets.is_path(word) and any(mark in word for mark in "/:@")
+
+
+def _pull(word: str, environ: Mapping[str, str], *, platform: str, may_pull: bool) -> Target:
+    if not may_pull:
+        command = f"udockpy pull {f'--platform {platform} ' if platform else ''}{word}"
+        reason = "the image is not here, and nothing is pulled to show what would be done"
+        raise TargetError("cannot find", word, reason, hint=f"pull it first: {command}")
+    from udockpy.operations.pull import PullOptions, pull
+
+    return targets.of_image(pull(word, PullOptions(platform=platform), environ))
+
+
+def _is_for(home: Home, word: str, platform: str) -> bool:
+    """Whether an image is for a platform; what it says nothing of, it is for."""
+    from udockpy.oci import platform as platforms
+
+    image = images.find(home, word)
+    if image is None or image.entry is None or image.entry.platform is None:
+        return True
+    return platforms.runs(image.entry.platform, platforms.parse(platform))
 
 
 def _unpacked(home: Home, word: str, environ: Mapping[str, str]) -> None:

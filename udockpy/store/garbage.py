@@ -6,6 +6,7 @@ nothing that somebody is still making is taken for what a kill left behind.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ def collect(home: Home, *, caches: bool = False, dry: bool = False) -> list[Garb
         for garbage in found if not dry else ():
             tree.discard(garbage.path)
         if not dry:
-            _forget_locks(home)
+            _forget(home)
         return found
 
 
@@ -95,7 +96,10 @@ def _unneeded_files(home: Home, busy: set[str], *, caches: bool) -> Iterator[tup
             yield "tree", path
 
 
-def _forget_locks(home: Home) -> None:
+def _forget(home: Home) -> None:
+    """Removes what is left empty, and locks that nobody can hold now."""
+    with contextlib.suppress(OSError):
+        os.rmdir(home.downloads)
     for path in _paths(home.locks):
         if os.path.basename(path).startswith("tree-"):
             os.unlink(path)

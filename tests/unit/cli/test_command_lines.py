@@ -24,6 +24,7 @@ SAME = [
     "run -e A=b -eC=d --env E --env-file=f -w /x -u www t sh -c 'exit 1'",
     "run --name n --rm --read-only --hostname=h --pid --ipc --net --dry-run --json --verbose t",
     "run --explain --json t",
+    "run --image-user --platform linux/arm64 t",
     "run --engine= t",
     "run -w '' t",
     "exec --user 0:0 t id",

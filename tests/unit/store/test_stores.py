@@ -73,7 +73,7 @@ def test_a_container_is_a_bundle_with_a_name(home: Home) -> None:
     assert containers.find(home, "work") == containers.find(home, made.id) == made
     bundle = json.loads(Path(made.folder, "config.json").read_text())
     assert bundle["root"] == {"path": "rootfs", "readonly": False}
-    assert containers.listing(home) == [(made.id, "work", "deb")]
+    assert containers.listing(home) == [(made.id, "work", "deb", False)]
 
 
 def test_a_container_that_cannot_be_made_leaves_nothing(home: Home) -> None:
