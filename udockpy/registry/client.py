@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import IO, NamedTuple
-from urllib.parse import urlencode
 
 from urllib3.exceptions import HTTPError
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 
 CHUNK = 1 << 18
-PIECE = 16 << 20  # bytes of an upload that are sent, and if need be sent again, at once
 SERVERS = {DEFAULT_HOST: "registry-1.docker.io"}
 ACCEPT = ", ".join((*media.INDEXES, *media.MANIFESTS, *media.DOCKER_SCHEMA1))
 MAX_PAGES = 1000
@@ -121,7 +119,7 @@ class Registry:
         """Whether a blob need not be pushed."""
         path = f"blobs/{blob.digest}"
         scope = _pushing(repository)
-        response = self._ask("HEAD", repository, path, repository, scope=scope, expected=(200, 404))
+        response = self.ask("HEAD", repository, path, repository, scope=scope, expected=(200, 404))
         https.finish(response)
         return response.status == 200
 
@@ -129,45 +127,14 @@ class Registry:
         """Uploads a blob, in pieces; False where the registry took it from the repository `source`
         (may be empty) that it has itself.
         """
-        scope, subject = _pushing(repository), f"{repository}@{blob.digest}"
-        path = "blobs/uploads/"
-        if source:
-            path += "?" + urlencode({"mount": blob.digest, "from": source})
-            scope += f" repository:{source}:pull"
-        response = self._ask("POST", repository, path, subject, scope=scope, expected=(201, 202))
-        https.finish(response)
-        offset = 0
-        while response.status != 201 and (chunk := file.read(PIECE)):
-            headers = {
-                "Content-Type": "application/octet-stream",
-                "Content-Range": f"{offset}-{offset + len(chunk) - 1}",
-            }
-            response = self._ask(
-                "PATCH",
-                repository,
-                self._location(response),
-                subject,
-                headers,
-                scope=scope,
-                expected=(202,),
-                body=chunk,
-            )
-            https.finish(response)
-            offset += len(chunk)
-        if response.status == 201:
-            return False
-        end = self._location(response)
-        end += ("&" if "?" in end else "?") + urlencode({"digest": blob.digest})
-        response = self._ask(
-            "PUT", repository, end, subject, scope=scope, expected=(201,), body=b""
-        )
-        https.finish(response)
-        return True
+        from udockpy.registry.upload import Upload
+
+        return Upload(self, repository, blob, file).run(source)
 
     def push_manifest(self, reference: Remote, content: bytes, media_type: str) -> None:
         """Puts a manifest, whose blobs are there, under the reference's tag or digest."""
         repository = reference.repository
-        response = self._ask(
+        response = self.ask(
             "PUT",
             repository,
             f"manifests/{reference.tag or reference.digest}",
@@ -234,14 +201,14 @@ class Registry:
     ) -> BaseHTTPResponse:
         """Reads something of a repository."""
         scope = f"repository:{repository}:pull"
-        return self._ask("GET", repository, path, subject, headers, scope=scope, expected=expected)
+        return self.ask("GET", repository, path, subject, headers, scope=scope, expected=expected)
 
-    def _location(self, response: BaseHTTPResponse) -> str:
+    def location(self, response: BaseHTTPResponse) -> str:
         """Where an upload goes on."""
         location = response.headers.get("Location", "")
         return self.http.redirected(f"{self._url()}/v2/", location)
 
-    def _ask(
+    def ask(
         self,
         method: str,
         repository: str,
@@ -252,6 +219,7 @@ class Registry:
         scope: str,
         expected: tuple[int, ...],
         body: bytes | None = None,
+        attempts: int = https.ATTEMPTS,
     ) -> BaseHTTPResponse:
         """Asks something of a repository, and says who asks when that is wanted. `path` may be an
         address that the registry gave.
@@ -263,7 +231,7 @@ class Registry:
         for _ in range(MAX_CHALLENGES):
             who = self.authorization.header(scope)
             sent = {**(headers or {}), **({"Authorization": who} if who and own else {})}
-            response = self.http.open(method, url, headers=sent, body=body)
+            response = self.http.open(method, url, headers=sent, body=body, attempts=attempts)
             if response.status != 401 or not own:
                 break
             https.finish(response)

@@ -43,6 +43,22 @@ class Access(NamedTuple):
     cert_dir: str = ""  # stands for the usual folders of certificates
 
 
+class Interrupted(RegistryError):
+    """Nobody knows what became of a request."""
+
+    def __init__(
+        self,
+        what: str,
+        subject: str = "",
+        reason: str = "",
+        *,
+        hint: str = "",
+        retry_after: str = "",
+    ) -> None:
+        super().__init__(what, subject, reason, hint=hint)
+        self.retry_after = retry_after
+
+
 class Http:
     """Requests to one registry and to where it sends us. Safe for several threads."""
 
@@ -59,15 +75,17 @@ class Http:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        attempts: int = ATTEMPTS,
     ) -> BaseHTTPResponse:
-        """Sends a request until there is an answer that is no redirect and no plea for patience.
+        """Sends a request until there is an answer that is no redirect and no plea for patience, or
+        until there were enough attempts. Interrupted when the last of them was cut off.
 
         The caller reads the body, which is as it was sent, and then calls finish().
         """
         sent = {"User-Agent": f"udockpy/{__version__}", "Accept-Encoding": "identity"}
         sent.update(headers or {})
         for _ in range(MAX_REDIRECTS):
-            response = self._patiently(method, url, sent, body)
+            response = self._patiently(method, url, sent, body, attempts)
             location = response.headers.get("Location")
             if response.status not in REDIRECTS or location is None:
                 return response
@@ -78,10 +96,12 @@ class Http:
             url = target
         raise self.failed(url, f"more than {MAX_REDIRECTS} redirects")
 
-    def failed(self, url: str, reason: str, hint: str = "") -> RegistryError:
+    def failed(
+        self, url: str, reason: str, hint: str = "", *, kind: type[RegistryError] = RegistryError
+    ) -> RegistryError:
         """An error about a request; queries may hold signatures, so they are not shown."""
         parts = urlsplit(url)
-        return RegistryError(
+        return kind(
             "registry",
             self.host,
             f"{parts.scheme}://{parts.netloc}{parts.path}: {reason}",
@@ -89,17 +109,20 @@ class Http:
         )
 
     def _patiently(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, attempts: int
     ) -> BaseHTTPResponse:
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, attempts + 1):
             try:
                 response = self._once(method, url, headers, body)
             except HTTPError as e:
-                if attempt == ATTEMPTS or _is_hopeless(e):
-                    raise self.failed(url, *_explain(e, urlsplit(url).netloc)) from e
+                why = _explain(e, urlsplit(url).netloc)
+                if _is_hopeless(e):
+                    raise self.failed(url, *why) from e
+                if attempt == attempts:
+                    raise self.failed(url, *why, kind=Interrupted) from e
                 pause(attempt)
                 continue
-            if response.status not in BUSY or attempt == ATTEMPTS:
+            if response.status not in BUSY or attempt == attempts:
                 return response
             finish(response)
             pause(attempt, response.headers.get("Retry-After", ""))

@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         server.seen.append((self.path, dict(self.headers)))
         server.handle_path(self)
 
-    do_POST = do_PATCH = do_PUT = do_GET
+    do_POST = do_PATCH = do_PUT = do_HEAD = do_GET
 
     def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)
@@ -366,7 +366,7 @@ def test_plain_http_is_spoken_only_when_allowed(server: Server) -> None:
 def test_a_blob_is_pushed_in_pieces(
     server: Server, quick: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("udockpy.registry.client.PIECE", 500_000)
+    monkeypatch.setattr("udockpy.registry.upload.PIECE", 500_000)
     came = []
 
     def upload(to: Handler) -> None:
@@ -385,3 +385,100 @@ def test_a_blob_is_pushed_in_pieces(
         ("PATCH", "/upload?at=1000000", 280_000),
         ("PUT", f"/upload?at=1280000&digest={DIGEST.replace(':', '%3A')}", 0),
     ]
+
+
+class Storage:
+    """A registry's storage that appends what comes, as docker-registry does, and fails as told."""
+
+    def __init__(self, server: Server) -> None:
+        self.content = b""
+        self.done = False
+        self.uploads = 0
+        self.lost = False
+        self.trouble: list[str] = []  # what happens to the next pieces
+        for path in ("/v2/a/b/blobs/uploads/", "/upload", f"/v2/a/b/blobs/{DIGEST}"):
+            server.on[path] = self
+
+    def __call__(self, to: Handler) -> None:
+        getattr(self, to.command)(to)
+
+    def HEAD(self, to: Handler) -> None:
+        to.answer(200 if self.done else 404)
+
+    def POST(self, to: Handler) -> None:
+        self.uploads += 1
+        self.content, self.lost = b"", False
+        to.answer(202, Location="/upload?state=0")
+
+    def GET(self, to: Handler) -> None:
+        if self.lost:
+            to.answer(404)
+        else:
+            end = max(len(self.content) - 1, 0)
+            to.answer(204, Location=f"/upload?state={end}", Range=f"0-{end}")
+
+    def PATCH(self, to: Handler) -> None:
+        trouble = self.trouble.pop(0) if self.trouble else ""
+        length = int(to.headers["Content-Length"])
+        if trouble == "lost":
+            self.lost = True
+        count = {"cut": length // 3, "busy before": 0, "lost": 0}.get(trouble, length)
+        self.content += to.rfile.read(count)
+        if trouble in ("", "slow"):
+            to.answer(202, Location=f"/upload?state={len(self.content)}")
+            return
+        to.rfile.read(length - count)
+        if trouble.startswith("busy"):
+            to.answer(503, Retry_After="7")
+        elif trouble == "out of step":
+            to.answer(416)
+        else:
+            to.close_connection = True
+
+    def PUT(self, to: Handler) -> None:
+        self.done = digests.of(self.content) == DIGEST
+        trouble = self.trouble.pop(0) if self.trouble else ""
+        if trouble == "no answer":
+            to.close_connection = True
+        else:
+            to.answer(201 if self.done else 400)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "uploads"),
+    [
+        (["cut"], 1),  # a part of a piece came
+        (["slow", "no answer"], 1),  # a piece came, its answer did not
+        (["busy before"], 2),  # nothing came at all, so it may as well begin anew
+        (["busy after", "busy after"], 1),
+        (["slow", "out of step"], 1),
+        (["cut", "cut", "cut", "cut", "cut", "cut", "cut"], 1),  # it gets on each time
+        (["slow", "lost"], 2),
+        (["slow", "slow", "slow", "no answer"], 1),  # to the end of the upload
+    ],
+)
+def test_an_upload_goes_on_from_what_the_registry_has(
+    server: Server, monkeypatch: pytest.MonkeyPatch, trouble: list[str], uploads: int
+) -> None:
+    monkeypatch.setattr("udockpy.registry.upload.PIECE", 500_000)
+    storage = Storage(server)
+    storage.trouble = [*trouble]
+    assert client(server).push("a/b", BLOB, io.BytesIO(CONTENT), "")
+    assert storage.content == CONTENT
+    assert storage.done
+    assert storage.uploads == uploads
+
+
+def test_an_upload_waits_as_long_as_it_is_told(server: Server, quick: list[float]) -> None:
+    storage = Storage(server)
+    storage.trouble = ["busy after"]
+    assert client(server).push("a/b", BLOB, io.BytesIO(CONTENT), "")
+    assert quick == [7.0]
+
+
+def test_an_upload_that_never_gets_on_ends(server: Server, quick: list[float]) -> None:
+    storage = Storage(server)
+    storage.trouble = ["busy before"] * 50
+    with pytest.raises(RegistryError, match="interrupted"):
+        client(server).push("a/b", BLOB, io.BytesIO(CONTENT), "")
+    assert len(quick) == https.ATTEMPTS - 1
