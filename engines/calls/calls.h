@@ -67,6 +67,7 @@ struct process {
 struct engine {
 	bool pretend;
 	bool translate; /* path rows are on */
+	enum plan_owners owners;
 	uint32_t uid, gid; /* real */
 	int root_fd;
 	/* Descriptors kept from the guest's hands: the root's, or in the kernel's view those that stand for state. */
@@ -85,6 +86,12 @@ struct engine {
 };
 
 extern struct engine engine;
+
+/* Whose a file is of which nothing is remembered; `id` is what the kernel says, `own` the caller's. */
+static inline uint32_t owner_shown(uint32_t id, uint32_t own)
+{
+	return engine.owners == OWNERS_ROOT || (engine.owners == OWNERS_CALLER && id == own) ? 0 : id;
+}
 
 static inline bool is_hidden(unsigned long fd)
 {
@@ -290,6 +297,8 @@ bool owner_parent(int dirfd, const char *name, struct fakedb_key *ret_key, struc
 uint32_t owner_parent_gid(int dirfd, const char *name);
 void owner_created(const struct process *p, int dirfd, const char *name, int flags, uint32_t mode, uint32_t real_mode,
 		   uint32_t parent_gid, bool directory);
+/* chmod(2) of a file given by (fd, name) or, with AT_EMPTY_PATH, by fd alone. */
+long owner_chmod(const struct process *p, int fd, const char *name, int flags, uint32_t mode);
 long op_mkdir(struct call *c, const struct syscall_row *row);
 long op_mknod(struct call *c, const struct syscall_row *row);
 long op_symlink(struct call *c, const struct syscall_row *row);

@@ -23,8 +23,8 @@ bool owner_record(int dirfd, const char *name, int flags, struct fakedb_key *ret
 	fakedb_key_from_statx(ret_key, &stx);
 	found = fakedb_get(&engine.db, ret_key, &known);
 	ret_record->has = found ? known.has : 0;
-	ret_record->uid = stx.stx_uid == engine.uid ? 0 : stx.stx_uid;
-	ret_record->gid = stx.stx_gid == engine.gid ? 0 : stx.stx_gid;
+	ret_record->uid = owner_shown(stx.stx_uid, engine.uid);
+	ret_record->gid = owner_shown(stx.stx_gid, engine.gid);
 	ret_record->mode = stx.stx_mode;
 	ret_record->rdev_major = stx.stx_rdev_major;
 	ret_record->rdev_minor = stx.stx_rdev_minor;
@@ -58,15 +58,19 @@ void owner_created(const struct process *p, int dirfd, const char *name, int fla
 			record.mode |= 02000;
 	}
 
-	if (record.uid || record.gid)
+	if (record.uid || record.gid || (directory && engine.owners == OWNERS_REAL))
 		record.has |= FAKEDB_OWNER;
 	if ((record.mode & 07777) != (real_mode & 07777 & ~(p->umask & 077)))
 		record.has |= FAKEDB_MODE;
 	if (!record.has)
 		return;
 	(void)owner_record(dirfd, name, flags, &key, &old);
-	if (old.mode)
-		(void)fakedb_update(&engine.db, &key, &record);
+	if (!old.mode)
+		return;
+	record.mode |= old.mode & S_IFMT;
+	if (engine.owners)
+		record.has |= FAKEDB_MODE;
+	(void)fakedb_update(&engine.db, &key, &record);
 }
 
 bool owner_parent(int dirfd, const char *name, struct fakedb_key *ret_key, struct fakedb_record *ret_record)
@@ -209,18 +213,28 @@ long op_symlink(struct call *c, const struct syscall_row *row)
 	return r;
 }
 
+/* Where unknown files are whose they are, the first change makes one root's: fakeroot's way. */
+static bool adopt(struct fakedb_record *file)
+{
+	if (engine.owners != OWNERS_REAL || (file->has & FAKEDB_OWNER))
+		return false;
+	file->uid = file->gid = 0;
+	return true;
+}
+
 static bool is_owner(const struct process *p, const struct fakedb_record *file)
 {
 	return p->creds.fsuid == file->uid || creds_capable(&p->creds, CAP_FOWNER);
 }
 
-/* chmod(2) of a file given by (fd, name) or, with AT_EMPTY_PATH, by fd alone. */
-static long change_mode(const struct process *p, int fd, const char *name, int flags, uint32_t mode)
+long owner_chmod(const struct process *p, int fd, const char *name, int flags, uint32_t mode)
 {
 	struct fakedb_record file, record = { .has = FAKEDB_MODE };
 	struct fakedb_key key;
 	bool known = owner_record(fd, name, flags, &key, &file);
+	bool adopted = adopt(&file);
 	uint32_t type = file.mode & S_IFMT, real_mode;
+	bool whole; /* the mode is remembered even where it is the disk's */
 	long r = 0;
 
 	if (!file.mode)
@@ -243,12 +257,15 @@ static long change_mode(const struct process *p, int fd, const char *name, int f
 		if (r < 0)
 			return r;
 	}
-	record.mode = mode;
+	record.mode = type | mode;
+	if (adopted)
+		record.has |= FAKEDB_OWNER;
 	/* dpkg makes every file with mode 0 and changes it at last: what pretends nothing any more needs no record, and
 	 * each stat of it no second look. */
-	if (known && mode == real_mode && !(file.has & FAKEDB_NODE))
+	whole = (file.has & FAKEDB_NODE) || engine.owners;
+	if (known && mode == real_mode && !whole)
 		return fakedb_withdraw(&engine.db, &key, FAKEDB_MODE);
-	if (mode != real_mode || (known && (file.has & FAKEDB_NODE)))
+	if (mode != real_mode || (known && whole) || adopted)
 		r = fakedb_update(&engine.db, &key, &record);
 	return r;
 }
@@ -273,7 +290,7 @@ long op_chmod(struct call *c, const struct syscall_row *row)
 		int at = empty ? AT_EMPTY_PATH : w.magic ? 0 : AT_SYMLINK_NOFOLLOW;
 
 		if (engine.pretend)
-			r = change_mode(p, w.fd, w.name, at, mode);
+			r = owner_chmod(p, w.fd, w.name, at, mode);
 		else if (flags)
 			r = SYS4(fchmodat2, w.fd, w.name, mode, flags);
 		else
@@ -293,7 +310,7 @@ long op_fchmod(struct call *c)
 
 	if (r < 0 || (r & O_PATH) || sys_fstat(fd, &st) < 0)
 		return -EBADF;
-	return change_mode(process_current(), fd, "", AT_EMPTY_PATH, (uint32_t)c->arg[1]);
+	return owner_chmod(process_current(), fd, "", AT_EMPTY_PATH, (uint32_t)c->arg[1]);
 }
 
 /* chown(2): the ids are pretended, ids of -1 stay. What is real is a change to no ids, which sets the time of change
@@ -310,6 +327,7 @@ static long change_owner(const struct process *p, int fd, const char *name, int 
 	(void)owner_record(fd, name, flags, &key, &file);
 	if (!file.mode)
 		return sys_statx(fd, name, flags, 0, &(struct statx){ 0 });
+	(void)adopt(&file);
 	if (!privileged) {
 		if (p->creds.fsuid != file.uid && (uid != ~0u || gid != ~0u))
 			return -EPERM;
@@ -326,11 +344,12 @@ static long change_owner(const struct process *p, int fd, const char *name, int 
 		mode &= ~04000u;
 		if (mode & 010)
 			mode &= ~02000u;
-		if (mode != (file.mode & 07777)) {
+		if (mode != (file.mode & 07777))
 			record.has |= FAKEDB_MODE;
-			record.mode = mode;
-		}
 	}
+	record.mode = (file.mode & S_IFMT) | mode;
+	if (engine.owners)
+		record.has |= FAKEDB_MODE;
 	r = SYS5(fchownat, fd, name, -1, -1, flags);
 	if (r == -EROFS)
 		return r;

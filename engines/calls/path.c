@@ -545,6 +545,36 @@ out:
 	return r;
 }
 
+/* A file that is about to lose a link, perhaps its last. */
+struct doomed {
+	bool last;
+	struct fakedb_key key;
+};
+
+static struct doomed doom(const struct where *w)
+{
+	struct doomed d = { 0 };
+	struct statx stx;
+
+	if (!engine.db.map ||
+	    sys_statx(w->fd, w->name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &stx) < 0)
+		return d;
+	d.last = stx.stx_nlink == 1 || (stx.stx_mode & S_IFMT) == S_IFDIR;
+	fakedb_key_from_statx(&d.key, &stx);
+	return d;
+}
+
+/* After the call that returned `r`. What fakeroot saves knows no birth times, so that there all that went must go. */
+static void bury(const struct doomed *d, long r)
+{
+	if (r < 0 || !d->last)
+		return;
+	if (engine.owners)
+		(void)fakedb_forget(&engine.db, &d->key);
+	else
+		(void)fakedb_removed(&engine.db, &d->key);
+}
+
 long op_rmdir(struct call *c, const struct syscall_row *row)
 {
 	const struct process *p = process_current();
@@ -554,9 +584,12 @@ long op_rmdir(struct call *c, const struct syscall_row *row)
 	long r = s ? path_resolve_pinned(p, s, c, &row->path[0], 0, &w, &pin) : -ENOMEM;
 
 	if (r >= 0) {
+		struct doomed doomed = doom(&w);
+
 		view_changed(p->view);
 		r = SYS3(unlinkat, w.fd, w.name, AT_REMOVEDIR);
 		view_changed(p->view);
+		bury(&doomed, r);
 	}
 	path_unpin(&pin);
 	scratch_put(s);
@@ -576,8 +609,12 @@ long op_unlink(struct call *c, const struct syscall_row *row)
 		return op_rmdir(c, row);
 	s = scratch_get();
 	r = s ? path_resolve_pinned(p, s, c, &row->path[0], 0, &w, &pin) : -ENOMEM;
-	if (r >= 0)
+	if (r >= 0) {
+		struct doomed doomed = doom(&w);
+
 		r = SYS3(unlinkat, w.fd, w.name, flags);
+		bury(&doomed, r);
+	}
 	path_unpin(&pin);
 	scratch_put(s);
 	return r;
@@ -599,6 +636,9 @@ long op_rename(struct call *c, const struct syscall_row *row)
 	if (r >= 0)
 		r = access_rename(p, &from, &to);
 	if (r >= 0) {
+		/* What was there before; RENAME_EXCHANGE keeps it. */
+		struct doomed doomed = flags ? (struct doomed){ 0 } : doom(&to);
+
 		/* What the cache knows of directories changes only with a directory; RENAME_EXCHANGE swaps two. */
 		directory = p->view->cache &&
 			    (flags || sys_fstatat(from.fd, from.name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
@@ -611,6 +651,9 @@ long op_rename(struct call *c, const struct syscall_row *row)
 			r = SYS4(renameat, from.fd, from.name, to.fd, to.name);
 		if (directory)
 			view_changed(p->view);
+		/* A file renamed to its own name is still there. */
+		if (r >= 0 && doomed.last && doom(&to).key.ino != doomed.key.ino)
+			bury(&doomed, r);
 	}
 	path_unpin(&from_pin);
 	path_unpin(&to_pin);

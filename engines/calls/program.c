@@ -160,6 +160,10 @@ static unsigned engine_words(const struct process *p, char *state, char **argv)
 	}
 	if (engine.pretend)
 		argv[n++] = (char *)"--pretend";
+	if (engine.owners) {
+		argv[n++] = (char *)"--owners";
+		argv[n++] = (char *)(engine.owners == OWNERS_ROOT ? "root" : "real");
+	}
 	if (engine.db_path) {
 		argv[n++] = (char *)"--fakedb";
 		argv[n++] = (char *)engine.db_path;

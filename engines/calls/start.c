@@ -139,6 +139,7 @@ static void hide_descriptors(void)
 static void set_up_engine(void)
 {
 	engine.pretend = plan.pretend;
+	engine.owners = plan.owners;
 	engine.translate = plan.rootfs != NULL;
 	engine.uid = (uint32_t)arch_syscall3(ARCH_ID_CALL(getuid), 0, 0, 0);
 	engine.gid = (uint32_t)arch_syscall3(ARCH_ID_CALL(getgid), 0, 0, 0);

@@ -9,16 +9,13 @@ static unsigned long encode_dev(uint32_t major, uint32_t minor)
 	return (minor & 0xff) | ((unsigned long)major << 8) | ((unsigned long)(minor & ~0xffu) << 12);
 }
 
-/* The caller's own files are root's, for they are the image's. */
 static void pretend_stat(struct stat *st, int dirfd, const char *name, int flags)
 {
 	struct fakedb_record record;
 	struct fakedb_key key;
 
-	if (st->st_uid == engine.uid)
-		st->st_uid = 0;
-	if (st->st_gid == engine.gid)
-		st->st_gid = 0;
+	st->st_uid = owner_shown(st->st_uid, engine.uid);
+	st->st_gid = owner_shown(st->st_gid, engine.gid);
 	if (!fakedb_maybe(&engine.db, st->st_ino) || !owner_record(dirfd, name, flags, &key, &record))
 		return;
 	st->st_uid = record.uid;
@@ -36,10 +33,8 @@ static void pretend_statx(struct statx *stx)
 	struct fakedb_key key;
 
 	fakedb_key_from_statx(&key, stx);
-	if (stx->stx_uid == engine.uid)
-		stx->stx_uid = 0;
-	if (stx->stx_gid == engine.gid)
-		stx->stx_gid = 0;
+	stx->stx_uid = owner_shown(stx->stx_uid, engine.uid);
+	stx->stx_gid = owner_shown(stx->stx_gid, engine.gid);
 	if (!fakedb_get(&engine.db, &key, &record))
 		return;
 	if (record.has & FAKEDB_OWNER) {

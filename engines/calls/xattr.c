@@ -9,6 +9,21 @@
 #define CAP_SETFCAP 31
 #define CAP_FOWNER 3
 
+#define ACL_ACCESS "system.posix_acl_access"
+#define ACL_VERSION 2 /* POSIX_ACL_XATTR_VERSION of linux/posix_acl_xattr.h, whose structs these are */
+
+struct acl_entry {
+	uint16_t tag, perm;
+	uint32_t id;
+};
+
+enum acl_tag {
+	ACL_USER_OBJ = 0x01,
+	ACL_GROUP_OBJ = 0x04,
+	ACL_MASK = 0x10,
+	ACL_OTHER = 0x20,
+};
+
 static bool remembered(const char *name)
 {
 	return str_has_prefix(name, "security.", 9) || str_has_prefix(name, "trusted.", 8) ||
@@ -35,6 +50,40 @@ static long real_call(const struct xattr_call *x)
 	if (x->op == OP_LISTXATTR)
 		return arch_syscall3(nr, (long)target, (long)x->value, (long)x->size);
 	return arch_syscall6(nr, (long)target, (long)x->name, (long)x->value, (long)x->size, (long)x->flags, 0);
+}
+
+/* The permission bits that an access ACL gives its file, as the kernel's posix_acl_equiv_mode(). Returns 1 when the ACL
+ * says no more than they do, 0 when it does, or -EINVAL. */
+static int acl_mode(const char *value, size_t size, uint32_t *ret_mode)
+{
+	bool equivalent = true;
+	uint32_t version, mode = 0, group = 0;
+
+	if (size < sizeof(version) || (size - sizeof(version)) % sizeof(struct acl_entry))
+		return -EINVAL;
+	memcpy(&version, value, sizeof(version));
+	if (version != ACL_VERSION)
+		return -EINVAL;
+	for (size_t at = sizeof(version); at < size; at += sizeof(struct acl_entry)) {
+		struct acl_entry e;
+
+		memcpy(&e, value + at, sizeof(e));
+		if (e.perm > 7)
+			return -EINVAL;
+		if (e.tag == ACL_USER_OBJ)
+			mode |= (uint32_t)e.perm << 6;
+		else if (e.tag == ACL_GROUP_OBJ)
+			group |= equivalent ? (uint32_t)e.perm << 3 : 0;
+		else if (e.tag == ACL_OTHER)
+			mode |= e.perm;
+		else
+			equivalent = false;
+		/* The mask comes behind all groups, and takes the place of the group's bits. */
+		if (e.tag == ACL_MASK)
+			group = (uint32_t)e.perm << 3;
+	}
+	*ret_mode = mode | group;
+	return equivalent;
 }
 
 static long may_change(const struct process *p, const struct fakedb_record *file, const char *name)
@@ -88,6 +137,49 @@ static long may_write(const struct xattr_call *x)
 	return real_call(&real) == -EROFS ? -EROFS : 0;
 }
 
+static long forget(const struct fakedb_key *key, const char *name)
+{
+	long r = fakedb_removexattr(&engine.db, key, name);
+
+	return r == -ENODATA ? 0 : r;
+}
+
+static long set(const struct process *p, const struct xattr_call *x, const struct fakedb_key *key,
+		const struct fakedb_record *file)
+{
+	const char *name = (const char *)x->name, *value = (const char *)x->value;
+	int flags = x->by_fd ? AT_EMPTY_PATH : x->nofollow ? AT_SYMLINK_NOFOLLOW : 0;
+	uint32_t mode;
+	long r = may_change(p, file, name);
+
+	if (r < 0)
+		return r;
+	if (x->size > XATTR_SIZE_MAX)
+		return -E2BIG;
+	if (!guest_readable(value, x->size))
+		return -EFAULT;
+	if (str_eq(name, "security.capability") &&
+	    creds_parse_file_caps(value, x->size, &(struct creds_file){ 0 }) < 0)
+		return -EINVAL;
+	r = may_write(x);
+	if (r < 0)
+		return r;
+	if (str_eq(name, ACL_ACCESS) && x->size > sizeof(uint32_t)) {
+		int equivalent = acl_mode(value, x->size, &mode);
+
+		if (equivalent < 0)
+			return equivalent;
+		r = owner_chmod(p, x->by_fd ? x->fd : AT_FDCWD, x->by_fd ? "" : x->path, flags,
+				(file->mode & 07000) | mode);
+		if (r < 0)
+			return r;
+		/* What cp(1) sets to copy a mode is no ACL to keep. */
+		if (equivalent)
+			return file->has & FAKEDB_XATTR ? forget(key, name) : 0;
+	}
+	return fakedb_setxattr(&engine.db, key, name, value, x->size, (int)x->flags);
+}
+
 static long pretended_call(const struct process *p, const struct xattr_call *x, struct scratch *s)
 {
 	int flags = x->by_fd ? AT_EMPTY_PATH : x->nofollow ? AT_SYMLINK_NOFOLLOW : 0;
@@ -110,20 +202,7 @@ static long pretended_call(const struct process *p, const struct xattr_call *x, 
 		return real_call(x); /* it has the error */
 	switch (x->op) {
 	case OP_SETXATTR:
-		r = may_change(p, &file, name);
-		if (r < 0)
-			return r;
-		if (x->size > XATTR_SIZE_MAX)
-			return -E2BIG;
-		if (!guest_readable((void *)x->value, x->size))
-			return -EFAULT;
-		if (str_eq(name, "security.capability") &&
-		    creds_parse_file_caps((void *)x->value, x->size, &(struct creds_file){ 0 }) < 0)
-			return -EINVAL;
-		r = may_write(x);
-		if (r < 0)
-			return r;
-		return fakedb_setxattr(&engine.db, &key, name, (void *)x->value, x->size, (int)x->flags);
+		return set(p, x, &key, &file);
 	case OP_GETXATTR:
 		if (str_has_prefix(name, "trusted.", 8) && !creds_capable(&p->creds, CAP_SYS_ADMIN))
 			return -ENODATA;

@@ -329,8 +329,9 @@ static void merge(struct entry *e, const struct fakedb_record *record)
 	}
 	if (record->has & FAKEDB_MODE)
 		e->mode = (e->mode & TYPE_MASK) | (record->mode & 07777);
-	if (record->has & FAKEDB_NODE) {
+	if (record->mode & TYPE_MASK && ((record->has & FAKEDB_NODE) || !(e->has & FAKEDB_NODE)))
 		e->mode = (e->mode & 07777) | (record->mode & TYPE_MASK);
+	if (record->has & FAKEDB_NODE) {
 		e->rdev_major = record->rdev_major;
 		e->rdev_minor = record->rdev_minor;
 	}
@@ -401,6 +402,18 @@ int fakedb_withdraw(struct fakedb *db, const struct fakedb_key *key, uint32_t ha
 int fakedb_forget(struct fakedb *db, const struct fakedb_key *key)
 {
 	return fakedb_withdraw(db, key, FAKEDB_OWNER | FAKEDB_MODE | FAKEDB_NODE | FAKEDB_XATTR);
+}
+
+int fakedb_removed(struct fakedb *db, const struct fakedb_key *key)
+{
+	const struct entry *e;
+	struct fakedb_key k;
+
+	if (!db->map)
+		return 0;
+	k = stored_key(db, key);
+	e = find(db, &k);
+	return e && e->has && !(e->btime_ns && k.btime_ns) ? fakedb_forget(db, key) : 0;
 }
 
 /* ---- extended attributes ---- */

@@ -37,7 +37,8 @@ enum fakedb_has {
 struct fakedb_record {
 	uint32_t has; /* enum fakedb_has */
 	uint32_t uid, gid;
-	uint32_t mode; /* st_mode bits: those of 07777 with MODE, S_IFMT with NODE */
+	uint32_t mode; /* st_mode bits: those of 07777 with MODE; S_IFMT is what NODE pretends, else the type of the
+			* file on the disk, 0 = not told */
 	uint32_t rdev_major, rdev_minor;
 };
 
@@ -65,8 +66,11 @@ int fakedb_update(struct fakedb *db, const struct fakedb_key *key, const struct 
 /* Takes back what is known of a file: the bits of enum fakedb_has in `has`. 0 or -errno. */
 int fakedb_withdraw(struct fakedb *db, const struct fakedb_key *key, uint32_t has);
 
-/* Forgets a file (after its last link went). */
+/* Forgets a file. */
 int fakedb_forget(struct fakedb *db, const struct fakedb_key *key);
+
+/* The last link of a file went: forgets it where no birth time will tell it from the next with its inode number. */
+int fakedb_removed(struct fakedb *db, const struct fakedb_key *key);
 
 /* Extended attributes, semantics of getxattr(2), setxattr(2), listxattr(2), removexattr(2): >= 0 or -errno. */
 long fakedb_getxattr(const struct fakedb *db, const struct fakedb_key *key, const char *name, void *value, size_t size);

@@ -208,6 +208,25 @@ static int parse_id_word(struct words *w, const char *word, uint32_t *id, bool *
 	return 0;
 }
 
+static int parse_owners(struct words *w, const char *word, struct plan *p, struct plan_error *e)
+{
+	const char *value;
+	int r;
+
+	if (p->owners)
+		return refuse(e, word, "given twice");
+	r = value_of(w, word, NULL, &value, e);
+	if (r < 0)
+		return r;
+	if (str_eq(value, "root"))
+		p->owners = OWNERS_ROOT;
+	else if (str_eq(value, "real"))
+		p->owners = OWNERS_REAL;
+	else
+		return refuse(e, word, "neither \"root\" nor \"real\"");
+	return 0;
+}
+
 /* N,N,...; an empty word means no supplementary groups at all. */
 static int parse_groups(struct words *w, const char *word, struct plan *p, struct plan_error *e)
 {
@@ -300,6 +319,8 @@ static int parse_word(struct words *w, const char *word, struct plan *p, struct 
 		return single_value(w, word, check_host_path, &p->probe_memory, e);
 	if (str_eq(word, "--fakedb"))
 		return single_value(w, word, check_host_path, &p->fakedb, e);
+	if (str_eq(word, "--owners"))
+		return parse_owners(w, word, p, e);
 	if (str_eq(word, "--uid"))
 		return parse_id_word(w, word, &p->uid, &p->has_uid, e);
 	if (str_eq(word, "--gid"))

@@ -16,6 +16,13 @@
 #define PLAN_ENV_MAX 256
 #define PLAN_GROUPS_MAX 64
 
+/* Whose the files are of which nothing is remembered, to a pretended root. */
+enum plan_owners {
+	OWNERS_CALLER, /* the caller's are root's, others stay others': the files of an image */
+	OWNERS_ROOT,   /* all are root's: fakeroot's way */
+	OWNERS_REAL,   /* --owners real: the kernel's answer stands */
+};
+
 struct plan_bind {
 	const char *source; /* host path, absolute */
 	const char *target; /* guest path, absolute, no trailing slash, no "." or ".." */
@@ -34,6 +41,7 @@ struct plan {
 	/* identity */
 	bool pretend;	    /* --pretend: the pretended root and its memory */
 	const char *fakedb; /* host path; NULL = nothing is remembered */
+	enum plan_owners owners; /* --owners root|real */
 	uint32_t uid, gid;  /* --uid --gid; valid when has_uid/has_gid */
 	bool has_uid, has_gid;
 	unsigned n_groups;

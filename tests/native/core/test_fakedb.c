@@ -24,7 +24,7 @@
 #ifdef __SANITIZE_ADDRESS__
 #define KILLS 60
 #else
-#define KILLS 300
+#define KILLS 600
 #endif
 
 static char dir[64];
@@ -94,8 +94,8 @@ static void test_records(void)
 	   "an owner is remembered");
 	ok(fakedb_maybe(&db, 10) && !fakedb_maybe(&db, 11), "maybe: by inode number");
 	ok(fakedb_update(&db, &a, &mode) == 0 && fakedb_get(&db, &a, &r) && r.has == (FAKEDB_OWNER | FAKEDB_MODE) &&
-		   r.uid == 42 && r.mode == 04755,
-	   "a mode is merged, without its file type");
+		   r.uid == 42 && r.mode == (S_IFREG | 04755),
+	   "a mode is merged, with the type on the disk");
 	ok(fakedb_update(&db, &a, &node) == 0 && fakedb_get(&db, &a, &r) && r.mode == (S_IFBLK | 04755) &&
 		   r.rdev_major == 7 && r.rdev_minor == 3 && r.uid == 42,
 	   "a device is merged, without permission bits");
@@ -104,7 +104,7 @@ static void test_records(void)
 		   r.has == FAKEDB_OWNER && r.uid == 3,
 	   "withdraw: what was never said");
 	ok(fakedb_update(&db, &b, &mode) == 0 && fakedb_withdraw(&db, &b, FAKEDB_OWNER) == 0 &&
-		   fakedb_get(&db, &b, &r) && r.has == FAKEDB_MODE && !r.uid && r.mode == 04755,
+		   fakedb_get(&db, &b, &r) && r.has == FAKEDB_MODE && !r.uid && r.mode == (S_IFREG | 04755),
 	   "withdraw: one of two things");
 	ok(fakedb_withdraw(&db, &b, FAKEDB_MODE) == 0 && !fakedb_get(&db, &b, &r) && !fakedb_maybe(&db, 11),
 	   "withdraw: the last thing known");
@@ -118,6 +118,14 @@ static void test_records(void)
 	ok(fakedb_forget(&db, &a) == 0, "forget: an unknown file is no error");
 	ok(set_owner(&db, &a, 7) == 0 && fakedb_get(&db, &a, &r) && r.has == FAKEDB_OWNER && r.uid == 7 && !r.mode,
 	   "a forgotten file starts anew");
+	r = (struct fakedb_record){ .has = FAKEDB_OWNER, .mode = S_IFLNK | 0777 };
+	ok(fakedb_update(&db, &b, &r) == 0 && fakedb_get(&db, &b, &r) && (r.mode & S_IFMT) == S_IFLNK,
+	   "the type of a file is known without its being pretended");
+	r = (struct fakedb_record){ .has = FAKEDB_NODE, .mode = S_IFCHR };
+	ok(fakedb_update(&db, &b, &r) == 0 && fakedb_get(&db, &b, &r) && (r.mode & S_IFMT) == S_IFCHR,
+	   "else it is that");
+	r = (struct fakedb_record){ .has = FAKEDB_OWNER, .mode = S_IFREG };
+	ok(fakedb_update(&db, &b, &r) == 0 && fakedb_get(&db, &b, &r) && (r.mode & S_IFMT) == S_IFCHR, "and stays so");
 	ok(fakedb_verify(&db) == 0, "verify: clean");
 	fakedb_close(&db);
 	ok(fakedb_open(&db, path, false, true) == 0 && fakedb_get(&db, &a, &r) && r.uid == 7, "records outlive maps");
@@ -150,6 +158,11 @@ static void test_birth_time(void)
 		   fakedb_getxattr(&db, &new, "user.x", NULL, 0) == -ENODATA,
 	   "a stale entry is replaced, not merged");
 	ok(!fakedb_get(&db, &old, &r) && count_records(&db) == 1, "what was stale is gone");
+	ok(fakedb_removed(&db, &new) == 0 && count_records(&db) == 1,
+	   "removed: a birth time tells its successor from it");
+	ok(fakedb_removed(&db, &none) == 0 && !count_records(&db) && fakedb_removed(&db, &none) == 0,
+	   "removed: without one it is forgotten");
+	ok(fakedb_update(&db, &new, &r) == 0 && fakedb_get(&db, &new, &r) && r.has == FAKEDB_MODE, "and starts anew");
 	ok(set_owner(&db, &other, 9) == 0 && fakedb_get(&db, &other, &r) && r.uid == 9 && fakedb_get(&db, &new, &r) &&
 		   r.has == FAKEDB_MODE,
 	   "two devices, one inode number");

@@ -63,7 +63,7 @@ static bool is(const char *a, const char *b)
 static void test_all_words(void)
 {
 	int r = parse("--ro-rootfs /r --bind /a /b --ro-bind /c/d / --chdir /w --cache /x/c --probe-memory /x/m "
-		      "--pretend --fakedb /x/f --uid 0 --gid 4294967294 --groups 0,5,70000 --unshare-pid "
+		      "--pretend --owners real --fakedb /x/f --uid 0 --gid 4294967294 --groups 0,5,70000 --unshare-pid "
 		      "--unshare-ipc --unshare-uts --unshare-net --hostname h --overlay /u /k --map-subuids "
 		      "--identity-helper /i --resume s,1 --setenv A 1 --setenv B _ --unsetenv C -- cmd -- --bind _");
 
@@ -74,7 +74,7 @@ static void test_all_words(void)
 		   plan.binds[1].read_only,
 	   "binds, in their order");
 	ok(is(plan.chdir, "/w") && is(plan.cache, "/x/c") && is(plan.probe_memory, "/x/m") &&
-		   is(plan.fakedb, "/x/f") && plan.pretend,
+		   is(plan.fakedb, "/x/f") && plan.pretend && plan.owners == OWNERS_REAL,
 	   "paths");
 	ok(plan.has_uid && plan.uid == 0 && plan.has_gid && plan.gid == 4294967294u, "ids");
 	ok(plan.has_groups && plan.n_groups == 3 && plan.groups[1] == 5 && plan.groups[2] == 70000, "--groups");
@@ -98,6 +98,7 @@ static void test_defaults(void)
 		   !error.word,
 	   "a command alone");
 	ok(parse("--rootfs / -- c") == 0 && is(plan.rootfs, "/") && !plan.read_only, "the host's root as the guest's");
+	ok(parse("--owners root -- c") == 0 && plan.owners == OWNERS_ROOT, "--owners");
 	ok(parse("--groups _ -- c") == 0 && plan.has_groups && plan.n_groups == 0, "--groups: none at all");
 	ok(parse("--setenv A 1 --clearenv --setenv B 2 -- c") == 0 && plan.clear_env && plan.n_env == 1 &&
 		   is(plan.env[0].name, "B"),
@@ -144,6 +145,9 @@ static void test_refusals(void)
 	ok(refused("--setenv _ v -- c", "--setenv") && refused("--setenv A=B v -- c", "--setenv") &&
 		   refused("--unsetenv A=B -- c", "--unsetenv"),
 	   "names that no variable can have");
+	ok(refused("--owners nobody -- c", "--owners") && refused("--owners root --owners root -- c", "--owners") &&
+		   refused("--owners", "--owners"),
+	   "--owners");
 	ok(refused("--unshare-uts --hostname _ -- c", "--hostname") && refused("--hostname h -- c", "--hostname") &&
 		   refused("--unshare-uts --hostname "
 			   "hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh -- c",
