@@ -22,6 +22,13 @@ def main() -> NoReturn:
     sys.exit(outcome.of(lambda: _dispatch(sys.argv[1:])))
 
 
+def fakeroot() -> NoReturn:
+    """The program fakeroot: that verb under the name that build tools call."""
+    from udockpy.cli import outcome
+
+    sys.exit(outcome.of(lambda: _dispatch(["fakeroot", *sys.argv[1:]])))
+
+
 def _dispatch(words: list[str]) -> int:
     from udockpy.cli import quick
 

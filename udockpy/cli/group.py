@@ -21,6 +21,7 @@ VERBS = {
     "doctor": "udockpy.cli.doctor:doctor",
     "exec": "udockpy.cli.run:exec_",
     "export": "udockpy.cli.export:export",
+    "fakeroot": "udockpy.cli.fakeroot:fakeroot",
     "gc": "udockpy.cli.gc:gc",
     "history": "udockpy.cli.tag:history",
     "images": "udockpy.cli.images:images",

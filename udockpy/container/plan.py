@@ -51,6 +51,7 @@ class Plan(NamedTuple):
     namespaces: tuple[str, ...] = ()  # of pid, ipc, uts, net: those of the guest's own
     hostname: str = ""
     map_subuids: bool = False
+    owners: str = ""  # whose unknown files are to a pretended root: all root's, all as is ("real")
 
     def describe(self) -> list[str]:
         """The plan in words, one decision a line."""

@@ -26,7 +26,8 @@ def pretence(plan: Plan) -> list[str]:
     """The pretended identity and its memory."""
     if not plan.identity.pretend:
         return []
-    return ["--pretend", *(["--fakedb", plan.fakedb] if plan.fakedb else [])]
+    owners = ["--owners", plan.owners] if plan.owners else []
+    return ["--pretend", *owners, *(["--fakedb", plan.fakedb] if plan.fakedb else [])]
 
 
 def identity(plan: Plan) -> list[str]:

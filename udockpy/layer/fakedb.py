@@ -16,6 +16,10 @@ from udockpy import native
 from udockpy.errors import StateError
 from udockpy.util.statx import Statx, statx
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 OWNER, MODE, NODE, XATTR = 1, 2, 4, 8  # enum fakedb_has
 
 
@@ -66,6 +70,7 @@ def _library() -> ctypes.CDLL:
     library.fakedb_get.restype = ctypes.c_bool
     library.fakedb_maybe.restype = ctypes.c_bool
     library.fakedb_maybe.argtypes = (ctypes.c_void_p, ctypes.c_uint64)
+    library.fakedb_next.restype = ctypes.c_bool
     library.fakedb_verify.restype = ctypes.c_long
     library.fakedb_getxattr.restype = ctypes.c_long
     library.fakedb_getxattr.argtypes = (
@@ -119,8 +124,7 @@ class Fakedb:
             ctypes.byref(self._database), ctypes.byref(key), ctypes.byref(record)
         ):
             return None
-        rdev = (record.rdev_major, record.rdev_minor)
-        return Record(record.has, record.uid, record.gid, record.mode, rdev)
+        return _told(record)
 
     def update(self, key: Key, record: Record) -> None:
         raw = _Record(record.has, record.uid, record.gid, record.mode, *record.rdev)
@@ -155,6 +159,17 @@ class Fakedb:
             _library().fakedb_removexattr(self._at, ctypes.addressof(key), os.fsencode(name))
         )
 
+    def records(self) -> Iterator[tuple[Key, Record]]:
+        """Everything that is known, in the order of the last changes."""
+        cursor, key, record = ctypes.c_uint64(), Key(), _Record()
+        while _library().fakedb_next(
+            ctypes.byref(self._database),
+            ctypes.byref(cursor),
+            ctypes.byref(key),
+            ctypes.byref(record),
+        ):
+            yield Key.from_buffer_copy(key), _told(record)
+
     def verify(self) -> int:
         """The count of damaged records."""
         return self._check(_library().fakedb_verify(ctypes.byref(self._database)))
@@ -178,6 +193,10 @@ class Fakedb:
                 hint="free some space there, or check its permissions",
             )
         return result
+
+
+def _told(raw: _Record) -> Record:
+    return Record(raw.has, raw.uid, raw.gid, raw.mode, (raw.rdev_major, raw.rdev_minor))
 
 
 def key_of(name: str, *, dir_fd: int) -> Key:
