@@ -6,8 +6,8 @@ $UDOCKPY_HOME, else $XDG_DATA_HOME/udockpy, else ~/.local/share/udockpy
     imported/NAME/{rootfs,fakedb}       images made from a directory or a plain archive
     files/HEX/{rootfs,fakedb}           images in single files, unpacked, by the digest of what they
                                         hold; files/KEY -> HEX, by the file itself
-    containers/ID/{config.json,rootfs,fakedb}, names/NAME -> ../containers/ID
-    sandboxes/KEY/{path,fakedb}         what is remembered of directories the user names
+    containers/ID/{config.json,rootfs,fakedb,node}, names/NAME -> ../containers/ID
+    sandboxes/KEY/{path,fakedb,node}    what is remembered of directories the user names
     downloads/, locks/                  what is half there, and who works on what
     run/BOOT/                           running processes and caches of this node, until it reboots
 """

@@ -74,7 +74,7 @@ struct engine {
 	int hidden, n_hidden;
 	int self_fd; /* of the engine's own program, 0 = none: then /proc/self/exe is always there */
 	struct fakedb db;
-	const char *db_path, *cache_path;
+	const char *db_path, *cache_path, *hold_path;
 	const char *exe; /* guest path of the program */
 	unsigned long no_patch_start, no_patch_end; /* code that must not be patched (Go) */
 	bool patch;

@@ -9,7 +9,7 @@
 #include "launch/report.h"
 
 #define POINTERS 1024 /* arguments that need no memory of their own */
-#define ENGINE_WORDS (16 + 3 * VIEW_BINDS_MAX)
+#define ENGINE_WORDS (20 + 3 * VIEW_BINDS_MAX)
 #define NUMBER_TEXT 24
 
 /* The memory of one execve: too much for a guest's stack (posix_spawn's child has 32 KiB, a signal stack 8). */
@@ -167,6 +167,10 @@ static unsigned engine_words(const struct process *p, char *state, char **argv)
 	if (engine.db_path) {
 		argv[n++] = (char *)"--fakedb";
 		argv[n++] = (char *)engine.db_path;
+	}
+	if (engine.hold_path) {
+		argv[n++] = (char *)"--hold";
+		argv[n++] = (char *)engine.hold_path;
 	}
 	argv[n++] = (char *)"--resume";
 	argv[n++] = state;

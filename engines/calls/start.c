@@ -111,14 +111,24 @@ static void hide(int fd)
 	engine.n_hidden = (fd >= end ? fd + 1 : end) - engine.hidden;
 }
 
-/* Hides the descriptor that `path` names, if it names one. */
-static void hide_named(const char *path)
+static const char by_fd[] = "/proc/self/fd/";
+
+/* The descriptor that `path` names, or -1. */
+static int named_fd(const char *path)
 {
-	static const char prefix[] = "/proc/self/fd/";
 	uint64_t fd;
 
-	if (path && str_has_prefix(path, prefix, sizeof(prefix) - 1) && str_to_u64(path + sizeof(prefix) - 1, &fd))
-		hide((int)fd);
+	if (!path || !str_has_prefix(path, by_fd, sizeof(by_fd) - 1) || !str_to_u64(path + sizeof(by_fd) - 1, &fd))
+		return -1;
+	return (int)fd;
+}
+
+static void hide_named(const char *path)
+{
+	int fd = named_fd(path);
+
+	if (fd >= 0)
+		hide(fd);
 }
 
 static void hide_descriptors(void)
@@ -126,8 +136,10 @@ static void hide_descriptors(void)
 	if (plan.rootfs) {
 		engine.hidden = engine.root_fd;
 		engine.n_hidden = 1;
+		hide_named(plan.hold);
 		return;
 	}
+	hide_named(plan.hold);
 	hide_named(plan.fakedb);
 	hide_named(plan.cache);
 	for (unsigned i = 0; i < plan.n_binds; i++)
@@ -145,6 +157,7 @@ static void set_up_engine(void)
 	engine.gid = (uint32_t)arch_syscall3(ARCH_ID_CALL(getgid), 0, 0, 0);
 	engine.cache_path = plan.cache;
 	engine.db_path = plan.fakedb;
+	engine.hold_path = plan.hold;
 	engine.patch = true;
 	engine.has_openat2 = sys_openat2(-1, "", 0, 0, 0) != -ENOSYS;
 	if (plan.fakedb) {
@@ -184,6 +197,20 @@ static int place_beyond(int fd)
 		}
 	}
 	return fd;
+}
+
+/* In the kernel's view it was moved already. */
+static void move_hold(void)
+{
+	static char path[sizeof(by_fd) + 20];
+	int fd = named_fd(plan.hold);
+	long n;
+
+	if (fd < 0 || !plan.rootfs)
+		return;
+	n = str_copy(path, sizeof(path), by_fd);
+	path[n + str_from_u64(path + n, (uint64_t)place_beyond(fd))] = '\0';
+	plan.hold = engine.hold_path = path;
 }
 
 static int open_root(void)
@@ -300,6 +327,7 @@ static _Noreturn void launch(char **envp)
 		die(EXIT_UDOCKPY, "no command", NULL, 0, HINT_HELP);
 	engine.root_fd = -1;
 	set_up_engine();
+	move_hold();
 	if (plan.rootfs)
 		engine.root_fd = open_root();
 	set_up_view(engine.root_fd);

@@ -319,6 +319,8 @@ static int parse_word(struct words *w, const char *word, struct plan *p, struct 
 		return single_value(w, word, check_host_path, &p->probe_memory, e);
 	if (str_eq(word, "--fakedb"))
 		return single_value(w, word, check_host_path, &p->fakedb, e);
+	if (str_eq(word, "--hold"))
+		return single_value(w, word, check_host_path, &p->hold, e);
 	if (str_eq(word, "--owners"))
 		return parse_owners(w, word, p, e);
 	if (str_eq(word, "--uid"))

@@ -41,6 +41,8 @@ struct plan {
 	/* identity */
 	bool pretend;	    /* --pretend: the pretended root and its memory */
 	const char *fakedb; /* host path; NULL = nothing is remembered */
+	const char *hold;   /* --hold /proc/self/fd/N: stays open, and out of the guest's hands, while a process of it
+			     * lives: a lock */
 	enum plan_owners owners; /* --owners root|real */
 	uint32_t uid, gid;  /* --uid --gid; valid when has_uid/has_gid */
 	bool has_uid, has_gid;

@@ -54,6 +54,8 @@ static int open_state(struct command *command, const char *path, char ret_name[P
 
 int command_open(const struct plan *plan, struct command *ret_command, struct failure *ret_failure)
 {
+	static const char by_fd[] = "/proc/self/fd/";
+	uint64_t fd;
 	long r = 0;
 
 	*ret_command = (struct command){ .helper = -1 };
@@ -66,6 +68,10 @@ int command_open(const struct plan *plan, struct command *ret_command, struct fa
 	r = plan->fakedb ? open_state(ret_command, plan->fakedb, ret_command->fakedb, ret_failure) : 0;
 	if (r == 0 && plan->cache)
 		r = open_state(ret_command, plan->cache, ret_command->cache, ret_failure);
+	/* The descriptor itself: a lock is its. */
+	if (plan->hold && str_has_prefix(plan->hold, by_fd, sizeof(by_fd) - 1) &&
+	    str_to_u64(plan->hold + sizeof(by_fd) - 1, &fd))
+		command_hand_over(ret_command, (int)fd, ret_command->hold);
 	return (int)r;
 }
 
@@ -166,6 +172,10 @@ static _Noreturn void exec_helper(const struct plan *plan, const struct command 
 	if (*command->fakedb) {
 		argv[n++] = (char *)"--fakedb";
 		argv[n++] = (char *)command->fakedb;
+	}
+	if (*command->hold) {
+		argv[n++] = (char *)"--hold";
+		argv[n++] = (char *)command->hold;
 	}
 	if (*command->cache) {
 		argv[n++] = (char *)"--cache";

@@ -120,7 +120,7 @@ int pid_namespace_enter(struct failure *ret_failure);
 struct command {
 	int helper;		  /* identity helper, -1 = none */
 	char fakedb[PROC_FD_MAX]; /* "" = none */
-	char cache[PROC_FD_MAX];
+	char cache[PROC_FD_MAX], hold[PROC_FD_MAX];
 	/* Binds of files that have no mount point: the helper answers them. */
 	struct command_bind {
 		char source[PROC_FD_MAX], target[PATH_MAX];

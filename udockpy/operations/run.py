@@ -10,7 +10,7 @@ from udockpy.engines.execute import execute, execute_and_wait
 from udockpy.errors import UsageError
 from udockpy.operations import says, wanted
 from udockpy.operations.prepare import Prepared, prepare
-from udockpy.store import running, targets
+from udockpy.store import claim, running, targets
 from udockpy.util.process import say
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from udockpy.container.elf import Facts
     from udockpy.container.options import RunOptions
+    from udockpy.engines.interface import Launch
     from udockpy.engines.select import Choice
     from udockpy.home import Home
     from udockpy.store.targets import Target
@@ -142,6 +143,7 @@ def _start(
         return Explained(prepared.choice, elf.examine(prepared.plan, prepared.program))
     if options.dry_run:
         return Dry(prepared)
+    launch = _claimed(prepared)
     record = running.record(
         home,
         os.getpid(),
@@ -151,7 +153,18 @@ def _start(
     )
     try:
         if options.rm:
-            return execute_and_wait(prepared.launch)
-        execute(prepared.launch)
+            return execute_and_wait(launch)
+        execute(launch)
     finally:
         running.forget(record)  # not reached when we became the guest
+
+
+def _claimed(prepared: Prepared) -> Launch:
+    """The launch of a guest that, if it remembers anything, keeps its tree from other nodes."""
+    plan, launch = prepared.plan, prepared.launch
+    if not plan.identity.pretend or plan.map_subuids or plan.read_only:
+        return launch
+    fd = claim.share(os.path.dirname(plan.fakedb), prepared.target.name)
+    helper, *rest = launch.argv
+    words = (helper, "--hold", f"/proc/self/fd/{fd}", *rest)
+    return launch._replace(argv=words, fds=(*launch.fds, fd))

@@ -63,7 +63,8 @@ static bool is(const char *a, const char *b)
 static void test_all_words(void)
 {
 	int r = parse("--ro-rootfs /r --bind /a /b --ro-bind /c/d / --chdir /w --cache /x/c --probe-memory /x/m "
-		      "--pretend --owners real --fakedb /x/f --uid 0 --gid 4294967294 --groups 0,5,70000 --unshare-pid "
+		      "--pretend --owners real --hold /proc/self/fd/9 --fakedb "
+		      "/x/f --uid 0 --gid 4294967294 --groups 0,5,70000 --unshare-pid "
 		      "--unshare-ipc --unshare-uts --unshare-net --hostname h --overlay /u /k --map-subuids "
 		      "--identity-helper /i --resume s,1 --setenv A 1 --setenv B _ --unsetenv C -- cmd -- --bind _");
 
@@ -74,7 +75,8 @@ static void test_all_words(void)
 		   plan.binds[1].read_only,
 	   "binds, in their order");
 	ok(is(plan.chdir, "/w") && is(plan.cache, "/x/c") && is(plan.probe_memory, "/x/m") &&
-		   is(plan.fakedb, "/x/f") && plan.pretend && plan.owners == OWNERS_REAL,
+		   is(plan.fakedb, "/x/f") && plan.pretend && plan.owners == OWNERS_REAL &&
+		   is(plan.hold, "/proc/self/fd/9"),
 	   "paths");
 	ok(plan.has_uid && plan.uid == 0 && plan.has_gid && plan.gid == 4294967294u, "ids");
 	ok(plan.has_groups && plan.n_groups == 3 && plan.groups[1] == 5 && plan.groups[2] == 70000, "--groups");
