@@ -5,6 +5,7 @@
 #   make demo IMAGE=FILE   ... the same from an image file or a directory
 #   make test              everything, through tox
 #   make test ENVS=unit    some tox environments (comma-separated)
+#   make test-lockdown     real packages on every node that forbids something: 5 minutes
 #   make engines           the native helpers, into udockpy/libexec
 #   make clean             remove what was built
 
@@ -19,10 +20,14 @@ test:
 	@scripts/need build test
 	@scripts/as-user scripts/test "$(ENVS)"
 
+test-lockdown:
+	@scripts/need build test
+	@scripts/as-user scripts/test lockdown
+
 engines:
 	$(MAKE) -C engines install
 
 clean:
 	rm -rf build dist docs/_build .tox .demo udockpy/libexec *.egg-info
 
-.PHONY: demo test engines clean
+.PHONY: demo test test-lockdown engines clean

@@ -75,6 +75,12 @@ def test_every_verb_has_a_page() -> None:
     assert {page.stem for page in (TREE / "docs/reference/cli").glob("*.md")} == set(VERBS)
 
 
+def test_the_page_of_limits_is_made_from_what_the_tests_use() -> None:
+    from support.limits import page
+
+    assert (TREE / "docs/reference/limits.md").read_text() == page(), "run scripts/limits"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TREE)))
 def test_links_lead_somewhere(page: Path) -> None:
     targets = [target for target in LINK.findall(page.read_text()) if "://" not in target]

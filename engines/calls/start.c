@@ -412,6 +412,18 @@ static _Noreturn void resume(char **envp)
 	loader_jump(image.entry, image.sp);
 }
 
+/* Tries what all engines that answer calls need, then what this one needs. statx(2) is as old as Linux 4.11, and some
+ * container runtimes refuse what they do not know. */
+static void probe(void)
+{
+	struct statx stx;
+	long r = sys_statx(AT_FDCWD, "/", 0, STATX_TYPE, &stx);
+
+	if (r < 0)
+		probe_end("statx", r);
+	front_end.probe();
+}
+
 int helper_main(long *stack)
 {
 	char **argv = (char **)(stack + 1), **envp = argv + stack[0] + 1;
@@ -420,7 +432,7 @@ int helper_main(long *stack)
 
 	if (stack[0] == 2 && str_eq(argv[1], "--probe")) {
 		engine.root_fd = -1;
-		front_end.probe();
+		probe();
 	}
 	r = plan_parse(argv, words_arena, sizeof(words_arena), &plan, &error);
 	if (r < 0)

@@ -4,23 +4,18 @@ word."""
 from __future__ import annotations
 
 import pytest
+from support.limits import lacks
 from support.product import Product, text
 from support.world import PROGRAMS, World, lines_by_name
 
 GUESTS = ("bookworm", "bullseye", "trixie", "sid", "musl", "static")
 
-# Where an engine cannot do what the kernel does: for whom, and why. A difference that is gone must
-# be taken out of here.
-USER = ("user",)
-KNOWN: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
-    "userns": {
-        # Without it a program with file capabilities out of a bind of the host's would get them
-        # over the guest's mounts, and with the empty bounding set it would not even start.
-        "no_new_privs": (USER, "it is set, so that nothing gets rights over the namespace"),
-    },
-    "trap": {},
-    "ptrace": {},
-    "preload": {},
+# Limits that are also the name of a check, and whom they concern. A difference that is gone must be
+# taken out of support/limits.py.
+KNOWN = {
+    # Without it a program with file capabilities out of a bind of the host's would get them over
+    # the guest's mounts, and with the empty bounding set it would not even start.
+    "no_new_privs": ("user",),
 }
 
 
@@ -56,11 +51,11 @@ def test_as_under_a_real_chroot(engine: Product, world: World, guest: str, who: 
     expected = world.transcript(guest, who)
     assert found, text(done)
     different = differences(expected, found)
-    known = {name for name, (whose, _) in KNOWN[engine.engine].items() if who in whose}
+    known = {name for name, whose in KNOWN.items() if who in whose and lacks(engine.engine, name)}
     news = {name: what for name, what in different.items() if name not in known}
     gone = sorted(name for name in known if name in expected and name not in different)
     assert not news, f"{len(news)} of {len(expected)} differ:\n" + "\n".join(
         f"{n}: {w}" for n, w in news.items()
     )
-    assert not gone, f"no longer different, take them out of KNOWN: {gone}"
+    assert not gone, f"no longer different, take them out of the limits: {gone}"
     assert set(found) == set(expected)

@@ -5,56 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from command import Udockpy
-from support.product import ENGINE_REFUSED, LOCKDOWN, text
+from support.nodes import NODES, NOTHING, TRANSLATORS, Node
+from support.product import ENGINE_REFUSED, text
 from support.world import missing
 
 from udockpy import native
 from udockpy.engines import ENGINES
-
-TRANSLATORS = {"trap", "ptrace", "preload"}  # engines that pretend, and run static programs
-FILTER = "seccomp filter"
-
-
-class Node(NamedTuple):
-    """A node as lockdown.py makes it, and which engines it forbids there, and who does."""
-
-    lock: tuple[str, ...]
-    forbids: dict[str, str]
-    certain: bool = True
-
-
-NODES = {
-    "open": Node((), {}),
-    "no user namespaces": Node(("--no-userns",), {"userns": FILTER}),
-    "EACCES": Node(("--no-userns=EACCES",), {"userns": FILTER}),
-    "ENOSPC by a filter": Node(("--no-userns=ENOSPC",), {"userns": FILTER}),
-    # Without CONFIG_USER_NS the kernel says the same.
-    "EINVAL by a filter": Node(("--no-userns=EINVAL",), {"userns": FILTER}, certain=False),
-    "limit of the kernel": Node(("--userns-limit",), {"userns": "sysctl"}),
-    "no mounts": Node(("--no-mount",), {"userns": FILTER}),
-    "no ptrace": Node(("--no-ptrace",), {"ptrace": FILTER}),
-    "no filters": Node(("--no-seccomp",), {"trap": FILTER}),
-    "no user namespaces, no ptrace": Node(
-        ("--no-userns", "--no-ptrace"), {"userns": FILTER, "ptrace": FILTER}
-    ),
-    "no user namespaces, no filters": Node(
-        ("--no-userns", "--no-seccomp"), {"userns": FILTER, "trap": FILTER}
-    ),
-    "nothing": Node(
-        ("--userns-limit", "--no-mount", "--no-ptrace", "--no-seccomp"),
-        {"userns": "sysctl", "trap": FILTER, "ptrace": FILTER},
-    ),
-    "Linux 4.18": Node(("--max-syscall", "334"), {}),
-    "no attributes": Node(("--no-xattr",), {}),
-    "noexec /tmp": Node(("--noexec", "/tmp"), {}),
-}
 
 
 @pytest.fixture
@@ -67,12 +29,12 @@ def tmp_path(scratch: Path) -> Path:
 def node(request: pytest.FixtureRequest, udockpy: Udockpy) -> Node:
     """Locks the product into a node."""
     chosen: Node = request.param
-    enter(udockpy, *chosen.lock)
+    enter(udockpy, *chosen.words(udockpy.cwd))
     return chosen
 
 
 def enter(udockpy: Udockpy, *lock: str) -> None:
-    udockpy.prefix = (sys.executable, os.fspath(LOCKDOWN), *lock, "--") if lock else ()
+    udockpy.prefix = Node(lock, {}).prefix(udockpy.cwd)
     done = subprocess.run([*udockpy.prefix, "true"], capture_output=True, check=False)
     if done.returncode != 0:
         missing(f"lockdown {' '.join(lock)}: {text(done)}")
@@ -104,22 +66,37 @@ def test_doctor_tells_what_the_node_forbids(udockpy: Udockpy, node: Node) -> Non
 def test_a_run_finds_an_engine_or_says_why_there_is_none(
     udockpy: Udockpy, box: Path, node: Node, words: tuple[str, ...]
 ) -> None:
-    able = TRANSLATORS if words else {"userns", *TRANSLATORS}
-    able = able & set(ENGINES) - set(node.forbids)
+    able = set(TRANSLATORS if words else ENGINES) - set(node.forbids)
+    if not able:
+        refused(udockpy, *words, box)
+        return
     done = udockpy("run", "--verbose", *words, box, "id", "-u")
     said = done.stderr.decode()
-    if not able:
-        assert (done.returncode, done.stdout) == (ENGINE_REFUSED, b""), text(done)
-        lines = said.splitlines()
-        assert [line.partition(":")[0] for line in lines] == ["udockpy", "hint"]
-        assert all(f"{name}: " in lines[0] for name in ENGINES)
-        return
     assert done.returncode == 0, text(done)
     assert int(done.stdout) == (0 if words else os.getuid())
     first = said.splitlines()[0]
     assert any(first.startswith(f"udockpy: engine {name}") for name in ENGINES)
     for name in list(ENGINES)[: list(ENGINES).index(first.split()[2])]:
         assert f"{name}: " in first
+
+
+def refused(udockpy: Udockpy, *words: str | Path) -> None:
+    """One clear error, with every engine's reason."""
+    said = udockpy.refusal("run", *words, "id", "-u", status=ENGINE_REFUSED)
+    assert all(f"{name}: " in said.splitlines()[0] for name in ENGINES)
+    assert "hint: " in said
+
+
+def test_where_everything_is_forbidden_there_is_one_clear_error(
+    udockpy: Udockpy, box: Path
+) -> None:
+    enter(udockpy, *NOTHING.lock)
+    found = report(udockpy, ENGINE_REFUSED)
+    assert not found["usable"]
+    blamed = {engine["name"]: engine["cause"]["who"] for engine in found["engines"]}
+    assert blamed == NOTHING.forbids
+    refused(udockpy, box)
+    refused(udockpy, "--root", box)
 
 
 def test_an_engine_that_is_forbidden_is_refused_by_name(
@@ -177,6 +154,9 @@ def test_fuse_is_tried(udockpy: Udockpy) -> None:
     (fuse,) = (extra for extra in report(udockpy)["extras"] if extra["name"] == "/dev/fuse")
     opens = subprocess.run(["sh", "-c", "exec 3<>/dev/fuse"], capture_output=True, check=False)
     assert fuse["works"] == (opens.returncode == 0)
+    enter(udockpy, "--no-fuse")
+    (fuse,) = (extra for extra in report(udockpy)["extras"] if extra["name"] == "/dev/fuse")
+    assert "No such file" in fuse["reason"]
 
 
 def test_subordinate_ids_need_set_id_programs(udockpy: Udockpy) -> None:

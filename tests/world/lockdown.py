@@ -18,12 +18,16 @@ namespace that maps only himself.
 ``--no-xattr``         no extended attributes, as on ramfs and NFS v3
 ``--no-memfd``         memfd_create does not exist
 ``--no-openat2``       openat2 does not exist, as before Linux 5.6
-``--max-syscall N``    no system call above number N: 334 is Linux 4.18, 435 is 5.4
+``--no-own-code``      memory never becomes executable after it could be written, as with
+                       MemoryDenyWriteExecute= of systemd
+``--max-syscall N``    no system call above number N: 313 is Linux 3.10, 334 is 4.18, 435 is
+                       5.4
 ``--userns-limit``     the kernel's own refusal: below a user namespace whose
                        max_user_namespaces is 0
 ``--noexec DIR``       DIR is mounted noexec, in a private namespace; may be repeated
 ``--read-only DIR``    the same, read-only
 ``--small-tmpfs DIR``  a tmpfs of 64 KiB over DIR, to fill up
+``--no-fuse``          there is no /dev/fuse
 ``--user NAME``        (root) become this user at last
 =====================  =======================================================================
 """
@@ -37,6 +41,7 @@ import os
 import pwd
 import struct
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -72,6 +77,9 @@ ST_RELATIME, MS_RELATIME = 4096, 1 << 21
 KEPT_FLAGS = (*((1 << n, 1 << n) for n in (0, 1, 2, 3, 10, 11)), (ST_RELATIME, MS_RELATIME))
 
 MS_RDONLY, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 8, 32, 4096, 16384, 1 << 18
+MS_MOVE = 8192
+
+PROT_WRITE, PROT_EXEC = 2, 4
 
 # name: numbers on x86_64, i386, aarch64; None where the call does not exist
 NUMBERS: dict[str, tuple[int | None, int | None, int | None]] = {
@@ -97,6 +105,9 @@ NUMBERS: dict[str, tuple[int | None, int | None, int | None]] = {
     "pidfd_getfd": (438, 438, 438),
     "seccomp": (317, 354, 277),
     "prctl": (157, 172, 167),
+    "mmap": (9, 192, 222),
+    "mprotect": (10, 125, 226),
+    "pkey_mprotect": (329, 380, 288),
     "memfd_create": (319, 356, 279),
     "openat2": (437, 437, 437),
     "setxattr": (188, 226, 5),
@@ -137,8 +148,8 @@ Instruction = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Rule:
-    """One refusal: the call, its errno, and when: always, or when an argument has a bit or a
-    value."""
+    """One refusal: the call, its errno, and when: always, or when an argument has one bit of a
+    mask, or a value, or that value within a mask."""
 
     call: str
     error: int
@@ -154,9 +165,10 @@ class Rule:
             return [refuse]
         load = (BPF_LD_W_ABS, 0, 0, DATA_ARGS + 8 * self.argument)
         again = (BPF_LD_W_ABS, 0, 0, DATA_NR)
-        if self.mask:
-            return [load, (BPF_AND_K, 0, 0, self.mask), (BPF_JEQ_K, 1, 0, 0), refuse, again]
-        return [load, (BPF_JEQ_K, 0, 1, self.value), refuse, again]
+        masked = [load, (BPF_AND_K, 0, 0, self.mask)] if self.mask else [load]
+        if self.value < 0:
+            return [*masked, (BPF_JEQ_K, 1, 0, 0), refuse, again]
+        return [*masked, (BPF_JEQ_K, 0, 1, self.value), refuse, again]
 
 
 def filter_for(rules: Sequence[Rule], max_syscall: int | None) -> list[Instruction]:
@@ -205,6 +217,13 @@ def rules_for(options: argparse.Namespace) -> list[Rule]:
         ]
     if options.no_xattr:
         rules += [Rule(name, errno.EOPNOTSUPP) for name in XATTR_FAMILY]
+    if options.no_own_code:
+        both = PROT_WRITE | PROT_EXEC
+        rules += [
+            Rule("mmap", errno.EPERM, argument=2, mask=both, value=both),
+            Rule("mprotect", errno.EPERM, argument=2, mask=PROT_EXEC),
+            Rule("pkey_mprotect", errno.EPERM, argument=2, mask=PROT_EXEC),
+        ]
     if options.no_memfd:
         rules.append(Rule("memfd_create", errno.ENOSYS))
     if options.no_openat2:
@@ -248,12 +267,28 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
 
 
 def remount(directory: str, flags: int) -> None:
-    mount(directory, directory, None, MS_BIND)
+    # With what is mounted below: a user namespace may not uncover anything.
+    mount(directory, directory, None, MS_BIND | MS_REC)
     # Below a user namespace flags that are there cannot be taken off.
     there = os.statvfs(directory).f_flag
     for has, keeps in KEPT_FLAGS:
         flags |= keeps if there & has else 0
     mount("none", directory, None, MS_BIND | MS_REMOUNT | flags)
+
+
+def remove_fuse() -> None:
+    """Covers /dev with a tmpfs of everything in it but /dev/fuse."""
+    new = tempfile.mkdtemp(prefix="lockdown-")
+    mount("none", new, "tmpfs", 0, "mode=755")
+    for entry in os.scandir("/dev"):
+        target = os.path.join(new, entry.name)
+        if entry.is_symlink():
+            os.symlink(os.readlink(entry.path), target)
+        elif entry.name != "fuse":
+            os.mkdir(target) if entry.is_dir() else open(target, "x").close()
+            mount(entry.path, target, None, MS_BIND | MS_REC)
+    mount(new, "/dev", None, MS_MOVE)
+    os.rmdir(new)
 
 
 def change_mounts(options: argparse.Namespace) -> None:
@@ -263,6 +298,8 @@ def change_mounts(options: argparse.Namespace) -> None:
         owner = os.stat(directory)
         mount("none", directory, "tmpfs", 0, "size=64k,nr_inodes=64")
         os.chown(directory, owner.st_uid, owner.st_gid)
+    if options.no_fuse:
+        remove_fuse()
     for directory in options.noexec:
         remount(directory, MS_NOEXEC)
     for directory in options.read_only:
@@ -323,7 +360,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--no-userns", nargs="?", const="EPERM", choices=("EPERM", "ENOSPC", "EINVAL", "EACCES")
     )
-    for name in ("mount", "ptrace", "seccomp", "xattr", "memfd", "openat2"):
+    for name in ("mount", "ptrace", "seccomp", "xattr", "memfd", "openat2", "own-code", "fuse"):
         parser.add_argument(f"--no-{name}", action="store_true")
     parser.add_argument("--max-syscall", type=int)
     parser.add_argument("--userns-limit", action="store_true")
@@ -342,7 +379,7 @@ def parse() -> argparse.Namespace:
 def main() -> NoReturn:
     options = parse()
     is_root = os.geteuid() == 0
-    mounts = options.noexec or options.read_only or options.small_tmpfs
+    mounts = options.noexec or options.read_only or options.small_tmpfs or options.no_fuse
     if options.user and not is_root:
         die("--user needs root")
     if (mounts or options.userns_limit) and not is_root:

@@ -22,6 +22,7 @@ NOEXEC, INSTALLATION, SUBIDS, TOOL = (
     "set-id tool",
 )
 NO_NEW_PRIVS, UNKNOWN = "no_new_privs", "unknown"
+PROC = "read-only /proc"
 
 # Steps of the probes (engines/*/), by what they need.
 CREATE = frozenset({"user-namespace"})
@@ -32,6 +33,7 @@ MOUNT = frozenset(
 SECCOMP = frozenset({"seccomp"})
 TRACE = frozenset({"trace", "redirect"})
 CODE = frozenset({"mprotect"})
+CALLS = frozenset({"statx"})  # what every translating engine calls
 
 
 class Cause(NamedTuple):
@@ -63,6 +65,7 @@ def diagnose(probe: Probe, signs: Signs) -> Cause | None:
         (SECCOMP, _filters),
         (TRACE, _tracing),
         (CODE, _own_code),
+        (CALLS, _calls),
     ):
         if probe.step in steps:
             return ask(probe, signs)
@@ -126,6 +129,9 @@ def _namespace(probe: Probe, signs: Signs) -> Cause:
 
 def _rights(probe: Probe, signs: Signs) -> Cause:
     """The namespace was made, but nothing can be done with it."""
+    if probe.step in MAP and probe.error == "EROFS":
+        allow = ("mount -o remount,rw /proc   # in the container that this session is in",)
+        return Cause(PROC, "user ids are mapped by writing to /proc, which is read-only", allow)
     if probe.step in MOUNT and signs.meets_filter("mount"):
         return _filter("mount(2)", signs)
     if probe.error == "ENOSPC" and probe.step == "namespaces":
@@ -167,6 +173,16 @@ def _tracing(probe: Probe, signs: Signs) -> Cause:
 def _own_code(probe: Probe, signs: Signs) -> Cause:
     """Making written memory executable was refused."""
     return _somebody(probe, signs, "code that a program writes itself")
+
+
+def _calls(probe: Probe, signs: Signs) -> Cause:
+    """A system call of Linux 4.11 was refused."""
+    if signs.filtered:
+        because = "a seccomp filter is in force here"
+        return _filter("statx(2)", signs)._replace(certain=False, because=because)
+    if probe.error == "ENOSYS":
+        return Cause(KERNEL, "it is older than Linux 4.11", ("boot a newer kernel",))
+    return _somebody(probe, signs, "statx(2)")
 
 
 def _limit(name: str, value: str, signs: Signs) -> Cause:

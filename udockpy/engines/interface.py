@@ -73,5 +73,9 @@ def support_of(probe: Probe, what: str, remedy: str) -> Support:
         return YES
     if probe.missing:
         return Support(works=False, reason=probe.reason, remedy=HINT)
+    if probe.step == "statx":
+        reason = f"it needs statx(2), which Linux has since 4.11 ({probe.reason})"
+        remedy = "use a newer kernel, or have the filter around this session allow the call"
+        return Support(works=False, reason=reason, remedy=remedy)
     reason = f"{what} do not work here ({probe.step}: {probe.reason})"
     return Support(works=False, reason=reason, remedy=remedy)

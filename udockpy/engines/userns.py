@@ -48,10 +48,10 @@ class Userns:
             return Support(works=False, reason=reason, remedy="use --engine trap")
         if not needs_identity_helper(plan):
             return YES
-        filters = host.probes["trap"]
-        if not filters.works:
-            why = f"{filters.step}: {filters.reason}"
-            reason = f"pretending to be another user needs seccomp filters ({why})"
+        pretence = host.probes["trap"]
+        if not pretence.works:
+            why = f"{pretence.step}: {pretence.reason}"
+            reason = f"pretending to be another user needs what trap needs ({why})"
             return Support(works=False, reason=reason, remedy="set map_subuids, or run as yourself")
         if program.machine and program.machine != host.machine:
             reason = (

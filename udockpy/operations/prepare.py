@@ -58,9 +58,9 @@ def prepare(
 def launchable(home: Home, config: Config, target: Target, plan: Plan) -> Prepared:
     """Chooses the engine of a plan."""
     plan = _with_mountpoints(home, plan)
-    _make_fakedb(plan.fakedb)
     program = guest.program(plan)
     choice = _choose(home, plan, program, config.engine)
+    _make_fakedb(plan.fakedb)
     return Prepared(target, plan, program, choice, _launch(home, plan, choice))
 
 

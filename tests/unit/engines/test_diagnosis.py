@@ -57,6 +57,8 @@ CERTAIN = [
         "sysctl -w user.max_user_namespaces=",
     ),
     (no("user-namespace", "EUSERS"), {}, "container", "further out"),
+    (no("setgroups", "EROFS"), {}, "read-only /proc", "remount,rw /proc"),
+    (no("statx", "ENOSYS"), {}, "kernel", "newer kernel"),
     (
         no("user-namespace"),
         {"sysctls": {"kernel.unprivileged_userns_clone": "0"}},
@@ -118,6 +120,8 @@ GUESSES = [
         "actions_avail",
     ),
     (no("trace"), {}, "unknown", "no sysctl"),
+    (no("statx", "ENOSYS"), {"filtered": True}, "seccomp filter", "in force here"),
+    (no("statx", "EPERM"), {}, "unknown", "no sysctl"),
     (no("mprotect", "EACCES"), {"modules": ("selinux",)}, "security module", "EACCES"),
     (no("a step of tomorrow"), {}, "unknown", "explains"),
 ]

@@ -110,7 +110,7 @@ def test_an_unknown_program_is_the_engines_affair() -> None:
 
 def test_pretence_under_userns_needs_filters_or_subuids() -> None:
     host = with_probes(trap=NO_FILTER)
-    with pytest.raises(EngineError, match="needs seccomp filters"):
+    with pytest.raises(EngineError, match="needs what trap needs"):
         select(ROOT, host, NATIVE, "userns")
     assert select(ROOT._replace(map_subuids=True), host, NATIVE, "auto").name == "userns"
     assert select(USER, host, NATIVE, "auto").name == "userns"
