@@ -56,13 +56,7 @@ static long open_where(const struct where *w, unsigned long flags, uint32_t mode
 	return sys_openat(w->fd, w->name, (int)flags, mode);
 }
 
-/* Whether a file made now pretends something else than what the kernel will make of it. */
-static bool creation_differs(const struct process *p, uint32_t mode)
-{
-	return p->creds.fsuid || p->creds.fsgid || ((mode & ~p->umask) & 0600) != 0600 || (mode & 07000);
-}
-
-/* Creates with an identity to remember: the record belongs to a new file only, so try to make it first. */
+/* Creates with an identity to remember, or to forget: only a new file's, so try to make one first. */
 static long open_creating(const struct process *p, const struct where *w, unsigned long flags, uint32_t mode)
 {
 	uint32_t real_mode = (mode & 0777) | 0600;
@@ -124,7 +118,7 @@ static long open_resolved(const struct process *p, struct scratch *s, const stru
 		if (r != -ENOSYS)
 			return r;
 	}
-	if (engine.pretend && creates && creation_differs(p, mode))
+	if (engine.pretend && creates)
 		r = open_creating(p, w, flags, mode);
 	else
 		r = open_where(w, flags, mode);

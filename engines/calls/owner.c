@@ -44,6 +44,15 @@ bool owner_record(int dirfd, const char *name, int flags, struct fakedb_key *ret
 	return true;
 }
 
+/* Forgets what is known of a file that was just made: it is of another one that had the inode number. Before Linux 6.13
+ * births are told apart by clock ticks, and a number can be used twice within one. `key` and `known` are what
+ * owner_record() gave. */
+static void forget_stranger(const struct fakedb_key *key, bool known)
+{
+	if (known)
+		(void)fakedb_forget(&engine.db, key);
+}
+
 /* Remembers a file that was just made: `mode` is what it pretends (after the umask), `real_mode` what was asked of the
  * kernel (before it). */
 void owner_created(const struct process *p, int dirfd, const char *name, int flags, uint32_t mode, uint32_t real_mode,
@@ -62,10 +71,8 @@ void owner_created(const struct process *p, int dirfd, const char *name, int fla
 		record.has |= FAKEDB_OWNER;
 	if ((record.mode & 07777) != (real_mode & 07777 & ~(p->umask & 077)))
 		record.has |= FAKEDB_MODE;
-	if (!record.has)
-		return;
-	(void)owner_record(dirfd, name, flags, &key, &old);
-	if (!old.mode)
+	forget_stranger(&key, owner_record(dirfd, name, flags, &key, &old));
+	if (!record.has || !old.mode)
 		return;
 	record.mode |= old.mode & S_IFMT;
 	if (engine.owners)
@@ -157,7 +164,7 @@ static long make_device(const struct process *p, const struct where *w, uint32_t
 	fd = sys_openat(w->fd, w->name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return fd;
-	(void)owner_record((int)fd, "", AT_EMPTY_PATH, &key, &old);
+	forget_stranger(&key, owner_record((int)fd, "", AT_EMPTY_PATH, &key, &old));
 	(void)sys_close((int)fd);
 	r = fakedb_update(&engine.db, &key, &record);
 	if (r < 0)

@@ -684,13 +684,17 @@ long op_link(struct call *c, const struct syscall_row *row)
 	if (r < 0)
 		goto out;
 	if (!r && (flags & AT_EMPTY_PATH)) {
-		/* Linking a descriptor takes a capability by the plain way, and none through /proc. */
+		/* Linking a descriptor takes a capability by the plain way (before Linux 6.10 always), and none through
+		 * /proc. */
 		if (engine.pretend && !creds_capable(&p->creds, 2 /* CAP_DAC_READ_SEARCH */)) {
 			r = -ENOENT;
 			goto out;
 		}
 		self[14 + str_from_u64(self + 14, c->arg[0])] = '\0';
-		from = (struct where){ .fd = AT_FDCWD, .name = self, .magic = true };
+		if (engine.pretend)
+			from = (struct where){ .fd = AT_FDCWD, .name = self, .magic = true };
+		else
+			from = (struct where){ .fd = (int)c->arg[0], .name = "" };
 	} else {
 		r = path_resolve_pinned(p, s, c, &row->path[0], 0, &from, &from_pin);
 		if (r >= 0)
@@ -700,7 +704,8 @@ long op_link(struct call *c, const struct syscall_row *row)
 	}
 	r = path_resolve_pinned(p, t, c, &row->path[1], WANT_CREATE, &to, &to_pin);
 	if (r >= 0)
-		r = SYS5(linkat, from.fd, from.name, to.fd, to.name, from.magic ? AT_SYMLINK_FOLLOW : 0);
+		r = SYS5(linkat, from.fd, from.name, to.fd, to.name,
+			 from.magic ? AT_SYMLINK_FOLLOW : *from.name ? 0 : AT_EMPTY_PATH);
 out:
 	path_unpin(&from_pin);
 	path_unpin(&to_pin);

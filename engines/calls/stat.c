@@ -129,6 +129,13 @@ static long answer(const struct process *p, struct scratch *s, const struct call
 	return r;
 }
 
+static bool stats_without_path(void)
+{
+	struct stat st;
+
+	return sys_fstatat(-1, NULL, &st, AT_EMPTY_PATH) != -EFAULT;
+}
+
 /* Answers about what the path argument names, or with AT_EMPTY_PATH the descriptor. */
 static long look(const struct call *c, const struct path_arg *arg, const struct question *q)
 {
@@ -137,8 +144,8 @@ static long look(const struct call *c, const struct path_arg *arg, const struct 
 	struct scratch *s;
 	long r;
 
-	/* Without a path it is Linux 6.11's fstat. */
-	if (path || !(q->given & AT_EMPTY_PATH)) {
+	/* Without a path it is fstat, where the kernel has that: since Linux 6.11. */
+	if (path || !(q->given & AT_EMPTY_PATH) || !stats_without_path()) {
 		r = guest_strlen(path);
 		if (r < 0)
 			return r;

@@ -536,6 +536,27 @@ static int walk_nameless(struct walk *w, int dirfd, const char *guest_path, int 
 	return DONE;
 }
 
+static void start_rest(struct walk *w, const char *guest_path, size_t len)
+{
+	w->rest = w->s->pending + PATH_MAX - 1 - len;
+	memcpy(w->rest, guest_path, len + 1);
+}
+
+/* What a relative path names has a longer path than fits, though its start had one that did: plain names may lead
+ * there, as they do from a start that has none. */
+static int walk_beyond(struct walk *w, int dirfd, const char *guest_path, size_t len, struct where *ret)
+{
+	int err = -EACCES;
+
+	start_rest(w, guest_path, len);
+	if (dirfd == AT_FDCWD || !(w->want & WANT_STRING))
+		err = check_plain(w, dirfd);
+	if (err < 0)
+		return err == -EACCES ? -ENAMETOOLONG : err;
+	*ret = (struct where){ .fd = dirfd, .name = guest_path };
+	return 0;
+}
+
 int view_walk(const struct view *v, const struct here *here, struct scratch *s, int dirfd, const char *guest_path,
 	      unsigned want, struct where *ret_where)
 {
@@ -545,8 +566,7 @@ int view_walk(const struct view *v, const struct here *here, struct scratch *s, 
 
 	if (len >= PATH_MAX)
 		return -ENAMETOOLONG;
-	w.rest = s->pending + PATH_MAX - 1 - len;
-	memcpy(w.rest, guest_path, len + 1);
+	start_rest(&w, guest_path, len);
 	go_to_root(&w);
 	w.generation = v->cache ? dircache_generation(v->cache) : 0;
 	if (*w.rest != '/') {
@@ -578,6 +598,8 @@ int view_walk(const struct view *v, const struct here *here, struct scratch *s, 
 		} else {
 			ret = step(&w, ret_where);
 		}
+		if (ret == -ENAMETOOLONG && guest_path[0] != '/')
+			return walk_beyond(&w, dirfd, guest_path, len, ret_where);
 		if (ret < 0)
 			return (int)ret;
 		if (ret == DONE)

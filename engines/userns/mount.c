@@ -317,16 +317,18 @@ static long check_types(const struct newroot *root, const struct target *target,
 }
 
 /* Leaves a bind of a file to the identity helper, where a mount point would cost the guest the directory it is in.
- * Returns whether that is done; `source` is a tree of its own, closed on the way. */
+ * Returns whether that is done; `source` is a tree of its own (-1 = none), closed on the way. */
 static bool hand_over(struct command *command, const struct plan_bind *bind, int source, const struct newroot *root,
 		      const struct target *target)
 {
 	struct command_bind *handed = &command->binds[command->n_binds];
 
-	if (command->helper < 0 || source < 0 || command->n_binds == COMMAND_BINDS_MAX ||
-	    !target_costs_directory(root, target))
+	if (command->helper < 0 || command->n_binds == COMMAND_BINDS_MAX || !target_costs_directory(root, target))
 		return false;
-	if (bind->read_only && set_tree_read_only(source) < 0)
+	/* Before Linux 5.2 no tree was made; what may be written to needs none. */
+	if (source < 0 && !bind->read_only)
+		source = (int)sys_openat(AT_FDCWD, bind->source, O_PATH | O_CLOEXEC, 0);
+	if (source < 0 || (bind->read_only && set_tree_read_only(source) < 0))
 		return false;
 	command_hand_over(command, source, handed->source);
 	(void)str_copy(handed->target, sizeof(handed->target), target->path);

@@ -280,11 +280,17 @@ def remove_fuse() -> None:
     """Covers /dev with a tmpfs of everything in it but /dev/fuse."""
     new = tempfile.mkdtemp(prefix="lockdown-")
     mount("none", new, "tmpfs", 0, "mode=755")
+    # The kernel looks for pts beside the ptmx that is opened.
+    os.mkdir(f"{new}/pts")
+    mount("none", f"{new}/pts", "devpts", 0, "newinstance,ptmxmode=0666")
+    os.symlink("pts/ptmx", f"{new}/ptmx")
     for entry in os.scandir("/dev"):
         target = os.path.join(new, entry.name)
+        if entry.name in ("fuse", "pts", "ptmx"):
+            continue
         if entry.is_symlink():
             os.symlink(os.readlink(entry.path), target)
-        elif entry.name != "fuse":
+        else:
             os.mkdir(target) if entry.is_dir() else open(target, "x").close()
             mount(entry.path, target, None, MS_BIND | MS_REC)
     mount(new, "/dev", None, MS_MOVE)
