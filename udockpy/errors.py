@@ -49,6 +49,10 @@ class ImageError(Error):
     """An image is damaged, is not what its digest says, or is of a kind that cannot be used."""
 
 
+class BuildError(Error):
+    """A definition file or a Dockerfile is wrong, or one of its steps failed."""
+
+
 class RegistryError(Error):
     """A registry cannot be reached, refuses, or answers nonsense."""
 

@@ -8,6 +8,7 @@ $UDOCKPY_HOME, else $XDG_DATA_HOME/udockpy, else ~/.local/share/udockpy
                                         hold; files/KEY -> HEX, by the file itself
     containers/ID/{config.json,rootfs,fakedb,node}, names/NAME -> ../containers/ID
     sandboxes/KEY/{path,fakedb,node}    what is remembered of directories the user names
+    builds/ID/                          what is being built, until that is done
     downloads/, locks/                  what is half there, and who works on what
     run/BOOT/                           running processes and caches of this node, until it reboots
 """
@@ -46,6 +47,10 @@ class Home(NamedTuple):
     @property
     def files(self) -> str:
         return os.path.join(self.path, "files")
+
+    @property
+    def builds(self) -> str:
+        return os.path.join(self.path, "builds")
 
     @property
     def downloads(self) -> str:

@@ -68,6 +68,10 @@ class TreeReader:
                 os.close(above)
         return fd
 
+    def member(self, folder_fd: int, name: str) -> Member:
+        """A file that is no directory, as a tree of its own."""
+        return self._member(folder_fd, name, "", os.lstat(name, dir_fd=folder_fd))
+
     def _walk(self, folder_fd: int, folder: str) -> Iterator[Member]:
         for name in sorted(os.listdir(folder_fd)):
             found = os.lstat(name, dir_fd=folder_fd)

@@ -1,8 +1,5 @@
 """bootstrap: make a Debian sandbox with the host's debootstrap, run as pretended root on the host's
 own files.
-
-Its root is the host's, but only what the user may write can change; what it chowns and mknods
-inside the new sandbox is remembered for that sandbox.
 """
 
 from __future__ import annotations
@@ -10,14 +7,11 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from udockpy import config as configs
 from udockpy import home as homes
-from udockpy.container import environment
-from udockpy.container.plan import Bind, Identity, Plan
-from udockpy.engines.execute import execute_and_wait
 from udockpy.errors import BusyError, Error
-from udockpy.operations.prepare import cache_file, launchable
-from udockpy.store import sandboxes, targets
+from udockpy.operations import on_host
+from udockpy.store import sandboxes
+from udockpy.store.tree import Tree
 from udockpy.util import atomic, process, tree
 
 TYPE_CHECKING = False
@@ -71,32 +65,19 @@ def _fill(
     environ: Mapping[str, str],
 ) -> None:
     program = process.find_program("debootstrap", package="debootstrap")
-    config = configs.load(homes.config_file(environ), environ, {"engine": options.engine})
-    plan = Plan(
-        rootfs="/",
-        command=(program, *arguments),
-        identity=Identity(0, 0, (0,), pretend=True),
-        environment=tuple(_environment(environ).items()),
-        binds=tuple(_kernel_binds(scratch)),
-        fakedb=os.path.join(state, "fakedb"),
-        cache=cache_file(home, "/"),
+    status = on_host.run(
+        home,
+        Tree(scratch, os.path.join(state, "fakedb")),
+        (program, *arguments),
+        # Where debootstrap finds signs of docker it replaces the new system's /proc, which is
+        # bound. What it does in an lxc container is what it would do on a machine of its own.
+        on_host.How({"container": "lxc"}, options.engine, options.verbose),
+        environ,
     )
-    target = targets.Target(targets.SANDBOX, scratch, sandboxes.tree_of(home, scratch), state)
-    prepared = launchable(home, config, target, plan)
-    if options.verbose:
-        process.say(prepared.choice.describe())
-    status = execute_and_wait(prepared.launch)
     if status:
         for line in _last_lines(os.path.join(scratch, "debootstrap/debootstrap.log")):
             process.say(line)
         raise Error("cannot bootstrap", options.sandbox, f"debootstrap failed with status {status}")
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    base = environment.of_pretended(environ, path=configs.GUEST_PATH, home="/root", name="root")
-    # Where debootstrap finds signs of docker it replaces the new system's /proc, which is bound.
-    # What it does in an lxc container is what it would do on a machine of its own.
-    return {**base, "container": "lxc"}
 
 
 def _last_lines(log: str) -> list[str]:
@@ -111,18 +92,6 @@ def _last_lines(log: str) -> list[str]:
 def _arguments(options: Bootstrap, scratch: str) -> list[str]:
     include = [f"--include={','.join(options.include)}"] if options.include else []
     return [f"--variant={options.variant}", *include, options.suite, scratch]
-
-
-def _kernel_binds(scratch: str) -> list[Bind]:
-    """debootstrap mounts /proc and /sys in the new system, which it cannot here; it leaves them
-    alone when filled.
-    """
-    binds = []
-    for name in ("proc", "sys"):
-        folder = os.path.join(scratch, name)
-        os.mkdir(folder, 0o755)
-        binds.append(Bind(f"/{name}", folder))
-    return binds
 
 
 def apt_mirror(suite: str, environ: Mapping[str, str]) -> str:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from udockpy import home as homes
 from udockpy.errors import BusyError, UsageError
 from udockpy.oci import platform as platforms
-from udockpy.operations import outputs, trees, wanted
+from udockpy.operations import definitions, outputs, trees, wanted
+from udockpy.operations.definitions import Definition
 from udockpy.sif import image as sif
 from udockpy.store import sandboxes
 from udockpy.store.tree import Tree
@@ -17,7 +18,7 @@ from udockpy.util import atomic, tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import IO
 
     from udockpy.home import Home
@@ -33,6 +34,14 @@ class Build(NamedTuple):
     source: str
     sandbox: bool = False
     force: bool = False
+    definition: Definition = Definition()  # for a definition file
+
+
+class Made(NamedTuple):
+    """A tree to make an image file of, and what the file tells of it."""
+
+    tree: Tree
+    objects: tuple[sif.Object, ...] = ()
 
 
 def build(options: Build, environ: Mapping[str, str]) -> None:
@@ -41,23 +50,39 @@ def build(options: Build, environ: Mapping[str, str]) -> None:
     target = os.path.abspath(options.target)
     if os.path.lexists(target) and not options.force:
         raise BusyError("cannot build", options.target, "it exists", hint=HINT)
-    source = wanted.target(home, options.source, environ)
-    if options.sandbox:
-        _sandbox(home, source.tree, target)
-    elif os.path.isdir(target):
+    if os.path.isdir(target) and not options.sandbox:
         hint = "use --sandbox, or another name"
         raise BusyError("cannot build", options.target, "a directory is there", hint=hint)
-    else:
-        _file(source.tree, target, environ)
+    if definitions.is_definition(options.source):
+        _of_definition(home, options, target, environ)
+        return
+    source = wanted.target(home, options.source, environ).tree
+    if not options.sandbox:
+        _file(Made(source), target, environ)
+        return
+    if os.path.isdir(target) and os.path.samefile(target, source.rootfs):
+        raise UsageError("cannot build", target, "it would be made of itself")
+    _sandbox(home, lambda tree: trees.copy_into(source, tree), target)
 
 
-def _sandbox(home: Home, source: Tree, target: str) -> None:
+def _of_definition(home: Home, options: Build, target: str, environ: Mapping[str, str]) -> None:
+    with definitions.opened(home, options.source, options.definition, environ) as definition:
+        if options.sandbox:
+            _sandbox(home, definition.build, target)
+            return
+        tree = definition.new_tree()
+        definition.build(tree)
+        _file(Made(tree, definition.objects(tree)), target, environ)
+
+
+def _sandbox(home: Home, fill: Callable[[Tree], None], target: str) -> None:
     if os.path.lexists(target):
-        _check_replaceable(source, target)
+        _check_replaceable(target)
     with atomic.new_directory(target) as scratch:
+        os.chmod(scratch, 0o755)
         state = sandboxes.remember(home, scratch)
         try:
-            trees.copy_into(source, Tree(scratch, os.path.join(state, "fakedb")))
+            fill(Tree(scratch, os.path.join(state, "fakedb")))
         except BaseException:
             tree.remove(state)
             raise
@@ -66,22 +91,20 @@ def _sandbox(home: Home, source: Tree, target: str) -> None:
     sandboxes.remember(home, target)
 
 
-def _check_replaceable(source: Tree, target: str) -> None:
+def _check_replaceable(target: str) -> None:
     """--force replaces a sandbox, and nothing else that somebody may miss."""
     if os.path.islink(target) or not os.path.isdir(target):
         raise UsageError("cannot build", target, "a file, where a sandbox is to be")
-    if os.path.samefile(target, source.rootfs):
-        raise UsageError("cannot build", target, "it would be made of itself")
     names = set(os.listdir(target))
     if names and not ("etc" in names and names & {"bin", "usr"}):
         reason = "the directory there is no sandbox: it has no etc, bin or usr"
         raise BusyError("cannot replace", target, reason, hint="choose another name")
 
 
-def _file(source: Tree, target: str, environ: Mapping[str, str]) -> None:
+def _file(made: Made, target: str, environ: Mapping[str, str]) -> None:
     squashfs = atomic.scratch_name(target)
     try:
-        _squashfs(source, squashfs)
+        _squashfs(made.tree, squashfs)
         if target.endswith(SQUASHFS):
             os.rename(squashfs, target)
             return
@@ -91,7 +114,7 @@ def _file(source: Tree, target: str, environ: Mapping[str, str]) -> None:
             architecture = platforms.of_machine(os.uname().machine).architecture
             when = int(environ.get("SOURCE_DATE_EPOCH") or time.time())
             primary = sif.primary_partition(squashfs, architecture, "rootfs.squashfs")
-            sif.write(file, [primary], architecture, when)
+            sif.write(file, [*made.objects, primary], architecture, when)
 
         outputs.write("cannot build", scratch, fill)
         os.chmod(scratch, 0o777 & ~_umask())

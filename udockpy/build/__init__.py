@@ -1,0 +1,1 @@
+"""Builds images from definition files and Dockerfiles."""

@@ -1,0 +1,1 @@
+"""Definition files, as Singularity and Apptainer have them."""
