@@ -25,15 +25,20 @@ def definition(term: str, text: str) -> nodes.definition_list_item:
 
 
 class Command(Directive):
-    """Usage, description and options of one verb."""
+    """Usage, description and options of one verb, or of one of a verb's own."""
 
     required_arguments = 1
+    final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
         verb = self.arguments[0]
-        command = group.get_command(click.Context(group, info_name="udockpy"), verb)
-        if command is None:
-            raise self.error(f"udockpy has no verb {verb}")
+        command: click.Command | None = group
+        for word in verb.split():
+            assert isinstance(command, click.Group)
+            command = command.get_command(click.Context(command), word)
+            if command is None:
+                raise self.error(f"udockpy has no verb {verb}")
+        assert command is not None
         context = click.Context(command, info_name=f"udockpy {verb}")
         usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
         records = [

@@ -43,6 +43,7 @@ VERBS = {
     "shell": "udockpy.cli.run:shell",
     "stop": "udockpy.cli.containers:stop",
     "tag": "udockpy.cli.tag:tag",
+    "sif": "udockpy.cli.sif:sif",
     "tags": "udockpy.cli.tags:tags",
     "unprotect": "udockpy.cli.protect:unprotect",
     "verify": "udockpy.cli.verify:verify",

@@ -7,11 +7,15 @@ import os
 import click
 
 from udockpy.cli.output import print_json
-from udockpy.operations import images as operations
+from udockpy.operations.inspect import inspect as operation
 
 
 @click.command("inspect")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-def inspect_(*, images: tuple[str, ...]) -> None:
-    """Print what images say of themselves, as JSON."""
-    print_json([operations.inspect(image, os.environ) for image in images])
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+def inspect_(*, targets: tuple[str, ...]) -> None:
+    """Print what images, containers, sandboxes and image files say of themselves, as JSON.
+
+    The key `singularity` has what images made by Singularity and Apptainer have beside their
+    configuration: labels, runscript, definition, environment and applications.
+    """
+    print_json([operation(target, os.environ) for target in targets])

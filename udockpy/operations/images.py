@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from udockpy import home as homes
 from udockpy.errors import TargetError
 from udockpy.store import garbage, images
@@ -29,27 +27,6 @@ def size(image: Image, environ: Mapping[str, str]) -> int:
     manifest = images.layout(homes.find(environ)).manifest(image.entry)
     parts = (image.entry, manifest.config, *manifest.layers)
     return sum(part.size for part in parts)
-
-
-def inspect(name: str, environ: Mapping[str, str]) -> dict[str, Any]:
-    """What a pulled image says of itself: its manifest and its configuration."""
-    import json
-
-    home = homes.find(environ)
-    image = images.find(home, name)
-    if image is None:
-        raise TargetError("cannot inspect", name, "no such image", hint="see udockpy images")
-    if image.entry is None:
-        return {"name": image.name, "rootfs": image.tree.rootfs}
-    layout = images.layout(home)
-    config = layout.content(layout.manifest(image.entry).config, image.name)
-    return {
-        "name": image.name,
-        "digest": image.entry.digest,
-        "rootfs": image.tree.rootfs,
-        "manifest": json.loads(layout.content(image.entry, image.name)),
-        "config": json.loads(config),
-    }
 
 
 def remove(name: str, environ: Mapping[str, str], *, force: bool) -> None:

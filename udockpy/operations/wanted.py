@@ -27,22 +27,30 @@ def target(
     """As targets.find(); an image that is named as a reference, and is not there, or not for the
     wanted platform, is pulled.
     """
-    if os.path.isfile(word) and files.is_image(word):
-        return operations.target(home, word)
     try:
-        found = targets.find(home, word)
+        found = present(home, word, environ)
     except TargetError:
         if not is_reference(word):
             raise
         return _pull(word, environ, platform=platform, may_pull=may_pull)
-    if found.kind != targets.IMAGE:
-        if platform:
-            reason = "a sandbox or a container is for the platform that it was made for"
-            raise UsageError("cannot use --platform", word, reason) from None
+    if not platform:
         return found
-    if platform and not _is_for(home, word, platform):
+    if found.kind != targets.IMAGE:
+        reason = "a sandbox or a container is for the platform that it was made for"
+        raise UsageError("cannot use --platform", word, reason)
+    # A single file is for the platform that it is for.
+    if not os.path.isfile(found.name) and not _is_for(home, word, platform):
         return _pull(word, environ, platform=platform, may_pull=may_pull)
-    _unpacked(home, word, environ)
+    return found
+
+
+def present(home: Home, word: str, environ: Mapping[str, str]) -> Target:
+    """As target(), but nothing is pulled."""
+    if os.path.isfile(word) and files.is_image(word):
+        return operations.target(home, word)
+    found = targets.find(home, word)
+    if found.kind == targets.IMAGE:
+        _unpacked(home, word, environ)
     return found
 
 

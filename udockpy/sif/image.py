@@ -53,6 +53,8 @@ FILESYSTEMS = {
 SYSTEM, PRIMARY, DATA, OVERLAY = range(1, 5)
 PARTS = {SYSTEM: "System", PRIMARY: "*System", DATA: "Data", OVERLAY: "Overlay"}
 
+HASHES = {1: "SHA-256", 2: "SHA-384", 3: "SHA-512", 4: "BLAKE2S", 5: "BLAKE2B"}
+
 # The format's codes, by the names that Go and OCI have for machines
 ARCHITECTURES = {
     "386": b"01",
@@ -77,13 +79,15 @@ class Descriptor(NamedTuple):
     kind: int
     id: int
     group: int  # 0 = none
-    link: int  # the id of the object it belongs to, 0 = none
+    link: int  # the id of the object or the number of the group it belongs to, 0 = none
     offset: int  # bytes from the start of the file
     size: int
     name: str
     extra: bytes
     created: int = 0  # seconds since 1970
     modified: int = 0
+    owner: tuple[int, int] = (0, 0)  # uid and gid
+    of_group: bool = False  # whether `link` is a group
 
     @property
     def partition(self) -> tuple[int, int, str]:
@@ -94,6 +98,8 @@ class Descriptor(NamedTuple):
     def describe(self) -> str:
         """The kind in words, as `apptainer sif list` has it."""
         text = KINDS.get(self.kind, f"{self.kind:#x}")
+        if self.kind == SIGNATURE:
+            return f"{text} ({HASHES.get(int.from_bytes(self.extra[:4], 'little'))})"
         if self.kind != FILESYSTEM:
             return text
         filesystem, part, architecture = self.partition
@@ -174,7 +180,7 @@ def read(file: IO[bytes], subject: str) -> Image:
         raise _bad(subject, "it ends in its table of descriptors")
     objects = []
     for row in DESCRIPTOR.iter_unpack(content):
-        kind, used, number, group, link, offset, size, _, made, changed, _, _, name, extra = row
+        kind, used, number, group, link, offset, size, _, made, changed, uid, gid, name, extra = row
         if not used:
             continue
         if offset < 0 or size < 0 or offset + size > end:
@@ -191,6 +197,8 @@ def read(file: IO[bytes], subject: str) -> Image:
                 extra,
                 made,
                 changed,
+                (uid, gid),
+                link & GROUP == GROUP,
             )
         )
     return Image(
