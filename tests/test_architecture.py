@@ -24,6 +24,7 @@ LAYERS = [
     {"engines"},
     {"build"},
     {"operations"},
+    {"dropin"},
     {"cli"},
 ]
 # The package itself (its version), and the entry of `python -m udockpy`.

@@ -32,9 +32,12 @@ def udockpy(tmp_path: Path) -> Udockpy:
 @pytest.fixture
 def box(tmp_path: Path) -> Path:
     """A sandbox of busybox."""
+    return make_box(tmp_path / "box")
+
+
+def make_box(root: Path) -> Path:
     if not os.access(BUSYBOX, os.X_OK):
         missing(f"{BUSYBOX}: not found (apt-get install busybox-static)")
-    root = tmp_path / "box"
     for name in ("bin", "dev", "etc", "proc", "sys", "tmp", "root", "var/www"):
         (root / name).mkdir(parents=True)
     shutil.copy(BUSYBOX, root / "bin/busybox")

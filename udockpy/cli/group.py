@@ -19,6 +19,7 @@ VERBS = {
     "create": "udockpy.cli.create:create",
     "diff": "udockpy.cli.diff:diff",
     "doctor": "udockpy.cli.doctor:doctor",
+    "drop-in": "udockpy.cli.drop_in:drop_in",
     "exec": "udockpy.cli.run:exec_",
     "export": "udockpy.cli.export:export",
     "fakeroot": "udockpy.cli.fakeroot:fakeroot",

@@ -19,6 +19,8 @@ FILES = {
     "test": "test",
     "helpfile": "runscript.help",
 }
+# The scripts of an environment that are the image's own, and not the same in all
+ENVIRONMENT = ("-environment.sh", "-docker2singularity.sh")
 APP_FILES = {
     "runscript": "runscript",
     "startscript": "startscript",
@@ -54,7 +56,7 @@ def read(rootfs: str) -> Metadata:
 
 
 def _read(root: Root, folder: str, files: dict[str, str]) -> Metadata:
-    scripts = [name for name in _list(root, f"{folder}/env") if name.endswith(".sh")]
+    scripts = [name for name in _list(root, f"{folder}/env") if name.endswith(ENVIRONMENT)]
     paths = [f"{folder}/env/{name}" for name in scripts]
     return Metadata(
         labels=_labels(_text(root, f"{folder}/labels.json")),

@@ -78,6 +78,15 @@ def make(settled: Settled) -> None:
             os.close(os.open(place, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o644))
 
 
+def seen(plan: Plan, path: str) -> str:
+    """The host's path of what a guest sees at `path`, its links followed; nothing may be there. The
+    plan is settled.
+    """
+    guest = _Guest(plan.rootfs)
+    guest.binds = list(plan.binds)
+    return guest.follow(path)
+
+
 def _skeleton(folder: str, missing: tuple[Missing, ...]) -> str:
     import hashlib
 
@@ -112,6 +121,10 @@ class _Guest:
         parent = self._walk(bind, "", parents)
         target = self._walk(bind, parent, [name])
         return target if self.has(target) else f"{parent}/{name}"
+
+    def follow(self, path: str) -> str:
+        """The host path that a path of the guest leads to."""
+        return self._host(self._walk(Bind("", path), "", components(path)))
 
     def check(self, bind: Bind, target: str, *, is_dir: bool) -> None:
         """Refuses a file over a directory and a directory over a file."""

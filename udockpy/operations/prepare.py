@@ -46,13 +46,13 @@ def prepare(
     """Decides a run. Writes only what is remembered of its target."""
     told = {"engine": options.engine, "image_user": "yes" if options.image_user else None}
     config = configs.load(homes.config_file(environ), environ, told)
-    _refuse_noexec(target)
+    refuse_noexec(target)
     person = caller.gather(environ)
     said = says.of(home, target)
     if config.image_user and said.user and not options.root and options.user is None:
         options = options._replace(user=said.user)
-    place = _place(home, target, said, person, options)
-    return launchable(home, config, target, spec.plan(config, person, place, options))
+    plan = spec.plan(config, person, place(home, target, said, person, options), options)
+    return launchable(home, config, target, plan)
 
 
 def launchable(home: Home, config: Config, target: Target, plan: Plan) -> Prepared:
@@ -97,9 +97,10 @@ def cache_file(home: Home, rootfs: str) -> str:
     return os.path.join(homes.make(home.run), f"dircache-{found.st_dev:x}-{found.st_ino:x}")
 
 
-def _place(
+def place(
     home: Home, target: Target, said: spec.Says, person: Caller, options: RunOptions
 ) -> spec.Place:
+    """Reads where a guest is to run."""
     rootfs = target.tree.rootfs
     accounts = guest.accounts(rootfs)
     folder = state_folder(home, target)
@@ -191,7 +192,8 @@ def _host_groups(person: Caller) -> list[Group]:
     return found
 
 
-def _refuse_noexec(target: Target) -> None:
+def refuse_noexec(target: Target) -> None:
+    """Refuses a guest whose programs the host's kernel would refuse."""
     if os.statvfs(target.tree.rootfs).f_flag & os.ST_NOEXEC:
         hint = "keep it on another filesystem; UDOCKPY_HOME says where images and containers are"
         raise TargetError(

@@ -143,16 +143,21 @@ def _start(
         return Explained(prepared.choice, elf.examine(prepared.plan, prepared.program))
     if options.dry_run:
         return Dry(prepared)
+    return begin(home, prepared, wait=options.rm)
+
+
+def begin(home: Home, prepared: Prepared, *, wait: bool) -> int:
+    """Becomes the guest, or with `wait` runs it as a child and returns its exit status."""
     launch = _claimed(prepared)
     record = running.record(
         home,
         os.getpid(),
         engine=prepared.choice.name,
-        target=target.name,
+        target=prepared.target.name,
         command=prepared.plan.command,
     )
     try:
-        if options.rm:
+        if wait:
             return execute_and_wait(launch)
         execute(launch)
     finally:
