@@ -32,7 +32,16 @@ SCRIPTS = {
     "runscript.help": "helps\n",
     "Singularity": "bootstrap: scratch\n",
     "labels.json": '{"Author": "me"}\n',
-    # As Apptainer writes it into every image
+    # The rest is as Apptainer writes it into every image: it sets what was told for the guest when
+    # it has read 99-base.sh.
+    "env/99-base.sh": """
+export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/.singularity.d/libs"
+""",
+    "env/99-runtimevars.sh": """
+PATH="${SING_USER_DEFINED_PREPEND_PATH:+$SING_USER_DEFINED_PREPEND_PATH:}$PATH"
+PATH="$PATH${SING_USER_DEFINED_APPEND_PATH:+:$SING_USER_DEFINED_APPEND_PATH}"
+export PATH="${SING_USER_DEFINED_PATH:-$PATH}"
+""",
     "env/95-apps.sh": """
 if [ -n "${SINGULARITY_APPNAME:-}" ]; then
     if [ -d "/scif/apps/$SINGULARITY_APPNAME" ]; then
