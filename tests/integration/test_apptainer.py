@@ -21,6 +21,8 @@ from command import Udockpy
 from conftest import make_box
 from support.product import text
 from support.world import missing
+from world.registry import run
+from zoo import COPY, Zoo
 
 from udockpy.store.running import start_time
 
@@ -505,3 +507,50 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_an_image_of_a_registry_becomes_a_file_that_says_how_it_is_run(
+    ours: Tool, zoo: Zoo
+) -> None:
+    layout = zoo.folder / "entrypoint"
+    if not layout.exists():
+        run("cp", "-a", zoo.layout, layout)
+    words = (
+        *("--config.entrypoint", "/bin/sh", "--config.entrypoint", "-c"),
+        *("--config.cmd", "echo cmd $ZOO $0", "--config.env", "ZOO=a 'b"),
+        *("--config.env", "PATH=/bin", "--config.label", "Author=me"),
+    )
+    run("umoci", "config", "--image", f"{layout}:base", "--tag", "entrypoint", *words)
+    reference = zoo.reference("entrypoint:1")
+    source = f"oci:{layout}:entrypoint"
+    run(*COPY, "--dest-tls-verify=false", source, f"docker://{reference}")
+    done = ours("pull", "--no-https", f"docker://{reference}")
+    assert (done.returncode, done.stdout) == (0, b""), text(done)
+    image = ours.work / "entrypoint_1.sif"
+    again = ours("pull", "--no-https", f"docker://{reference}")
+    assert again.returncode == 255
+    assert b'FATAL:   Image file already exists: "entrypoint_1.sif"' in again.stderr
+    assert ours("build", "--sandbox", "entrypoint", str(image)).returncode == 0
+    archive = ours.work / "entrypoint.tar"
+    archive.unlink(missing_ok=True)
+    run(*COPY, source, f"docker-archive:{archive}")
+    for name in (image, "entrypoint", f"docker://{reference}", f"docker-archive://{archive}"):
+        assert ours("run", str(name)).stdout == b"cmd a 'b /bin/sh\n"
+        assert ours("run", str(name), "echo args $0", "x").stdout == b"args x\n"
+        inside = ours("exec", str(name), "sh", "-c", "echo $ZOO", env={"ZOO": "host"})
+        assert inside.stdout == b"a 'b\n"
+        told = ours("exec", "--env", "ZOO=told", str(name), "sh", "-c", "echo $ZOO")
+        assert told.stdout == b"told\n"
+        assert ours("inspect", str(name)).stdout == b"Author: me\n"
+
+
+def test_a_definition_is_built(ours: Tool) -> None:
+    (ours.work / "x.def").write_text(
+        "Bootstrap: localimage\nFrom: IMG\n%post\n  echo {{ word }} >/built\n".replace(
+            "IMG", str(ours.image)
+        )
+    )
+    words = ("build", "--fakeroot", "--sandbox", "--build-arg", "word=yes", "built", "x.def")
+    done = ours(*words)
+    assert done.returncode == 0, text(done)
+    assert ours("exec", "built", "cat", "/built").stdout == b"yes\n"

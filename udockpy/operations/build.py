@@ -7,9 +7,13 @@ import time
 from typing import NamedTuple
 
 from udockpy import home as homes
+from udockpy.build import rootfs
+from udockpy.build.definition import metadata
+from udockpy.container import singularity
 from udockpy.errors import BusyError, UsageError
+from udockpy.oci import image as documents
 from udockpy.oci import platform as platforms
-from udockpy.operations import definitions, outputs, trees, wanted
+from udockpy.operations import definitions, making, outputs, says, trees, wanted
 from udockpy.operations.definitions import Definition
 from udockpy.sif import image as sif
 from udockpy.store import sandboxes
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from typing import IO
 
     from udockpy.home import Home
+    from udockpy.layer.member import Member
+    from udockpy.store.targets import Target
 
 SQUASHFS = (".sqsh", ".sqfs", ".squashfs")
 HINT = "remove it, choose another name, or use --force"
@@ -42,6 +48,11 @@ class Made(NamedTuple):
 
     tree: Tree
     objects: tuple[sif.Object, ...] = ()
+    further: tuple[Member, ...] = ()  # files that are not in the tree
+
+    def copy_into(self, tree: Tree) -> None:
+        trees.copy_into(self.tree, tree)
+        rootfs.put(tree, self.further)
 
 
 def build(options: Build, environ: Mapping[str, str]) -> None:
@@ -56,13 +67,28 @@ def build(options: Build, environ: Mapping[str, str]) -> None:
     if definitions.is_definition(options.source):
         _of_definition(home, options, target, environ)
         return
-    source = wanted.target(home, options.source, environ).tree
+    made = _of_target(home, wanted.target(home, options.source, environ), environ)
     if not options.sandbox:
-        _file(Made(source), target, environ)
+        _file(made, target, environ)
         return
-    if os.path.isdir(target) and os.path.samefile(target, source.rootfs):
+    if os.path.isdir(target) and os.path.samefile(target, made.tree.rootfs):
         raise UsageError("cannot build", target, "it would be made of itself")
-    _sandbox(home, lambda tree: trees.copy_into(source, tree), target)
+    _sandbox(home, made.copy_into, target)
+
+
+def _of_target(home: Home, source: Target, environ: Mapping[str, str]) -> Made:
+    """What can be run already. Of an OCI image it is written down how it is run, in the way of
+    Singularity's images: a tree alone does not say.
+    """
+    config = says.document(home, source)
+    if config is None or rootfs.is_directory(source.tree, singularity.ENVIRONMENT):
+        return Made(source.tree)
+    told = documents.config(config, source.name)
+    return Made(
+        source.tree,
+        (sif.Object(sif.JSON, "oci-config.json", config),),
+        tuple(metadata.base(source.tree, told, making.now(environ))),
+    )
 
 
 def _of_definition(home: Home, options: Build, target: str, environ: Mapping[str, str]) -> None:
@@ -104,7 +130,7 @@ def _check_replaceable(target: str) -> None:
 def _file(made: Made, target: str, environ: Mapping[str, str]) -> None:
     squashfs = atomic.scratch_name(target)
     try:
-        _squashfs(made.tree, squashfs)
+        _squashfs(made, squashfs)
         if target.endswith(SQUASHFS):
             os.rename(squashfs, target)
             return
@@ -124,12 +150,14 @@ def _file(made: Made, target: str, environ: Mapping[str, str]) -> None:
             os.unlink(squashfs)
 
 
-def _squashfs(source: Tree, path: str) -> None:
+def _squashfs(made: Made, path: str) -> None:
+    from itertools import chain
+
     from udockpy.layer.squashfs_writer import write_squashfs
     from udockpy.layer.tree_reader import open_tree
 
-    with open_tree(source.rootfs, source.fakedb) as reader:
-        write_squashfs(reader.members(), path)
+    with open_tree(made.tree.rootfs, made.tree.fakedb) as reader:
+        write_squashfs(chain(reader.members(), made.further), path)
 
 
 def _umask() -> int:

@@ -15,6 +15,7 @@ from udockpy.dropin.apptainer.plan import home_of, plan
 from udockpy.dropin.apptainer.session import Session
 from udockpy.errors import EngineError, Error
 from udockpy.operations import prepare as preparing
+from udockpy.operations import says
 from udockpy.operations.run import begin
 from udockpy.store import targets
 from udockpy.util.beneath import Root
@@ -81,7 +82,7 @@ def _start_in_copy(run: Run) -> int:
     """--writable-tmpfs: what is changed goes with the run."""
     from functools import partial
 
-    from udockpy.operations import says, trees
+    from udockpy.operations import trees
     from udockpy.store import containers
 
     config = says.document(run.home, run.target)

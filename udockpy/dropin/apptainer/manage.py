@@ -6,12 +6,15 @@ import os
 import sys
 
 from udockpy import home as homes
+from udockpy.build.definition.stage import Choices
 from udockpy.dropin.apptainer import images, messages
+from udockpy.dropin.apptainer.options import commas, with_variables
 from udockpy.dropin.flags import LIST, SWITCH, VALUE, Flag, parse, several
 from udockpy.errors import BusyError, Error, UsageError
 from udockpy.operations import build as building
 from udockpy.operations import sif as single_files
 from udockpy.operations import unpacked
+from udockpy.operations.definitions import Definition
 from udockpy.sif import tables
 
 TYPE_CHECKING = False
@@ -32,6 +35,11 @@ BUILD = (
     Flag(("--fakeroot", "-f")),
     Flag(("--writable",)),
     Flag(("--notest", "-T")),
+    Flag(("--section",), LIST),
+    Flag(("--build-arg",), LIST),
+    Flag(("--build-arg-file",), LIST),
+    Flag(("--warn-unused-build-args",)),
+    Flag(("--bind", "-B"), LIST, ("BIND", "BINDPATH")),
     Flag(("--no-https", "--nohttps"), SWITCH, ("NO_HTTPS", "NOHTTPS")),
     Flag(("--tmpdir",), VALUE),
     *NEEDLESS,
@@ -70,10 +78,27 @@ def build(words: list[str], environ: Mapping[str, str]) -> int:
             f"While checking build target: build target '{target}' already exists."
             " Use --force if you want to overwrite it"
         )
-    sandbox = given.on("--sandbox") or given.on("--writable")
-    _make(target, source, environ, sandbox=sandbox, insecure=given.on("--no-https"))
+    wanted = building.Build(
+        target,
+        source,
+        sandbox=given.on("--sandbox") or given.on("--writable"),
+        force=True,
+        definition=_definition(given),
+    )
+    _make(wanted, environ, insecure=given.on("--no-https"))
     messages.info(f"Build complete: {target}")
     return 0
+
+
+def _definition(given: Given) -> Definition:
+    """What is for a definition file."""
+    sections = tuple(commas(given.all("--section"))) or ("all",)
+    return Definition(
+        Choices(sections, not given.on("--notest"), given.all("--bind")),
+        arguments=given.all("--build-arg"),
+        argument_files=given.all("--build-arg-file"),
+        unused_ok=given.on("--warn-unused-build-args"),
+    )
 
 
 def pull(words: list[str], environ: Mapping[str, str]) -> int:
@@ -88,8 +113,8 @@ def pull(words: list[str], environ: Mapping[str, str]) -> int:
     target = os.path.join(given.value("--dir"), name)
     if os.path.lexists(target) and not given.on("--force"):
         raise BusyError(f'Image file already exists: "{target}" - will not overwrite')
-    insecure = given.on("--no-https")
-    _make(target, reference, environ, sandbox=given.on("--sandbox"), insecure=insecure)
+    wanted = building.Build(target, reference, sandbox=given.on("--sandbox"), force=True)
+    _make(wanted, environ, insecure=given.on("--no-https"))
     return 0
 
 
@@ -170,17 +195,14 @@ def sif(words: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _given(words: list[str], table: tuple[Flag, ...], environ: Mapping[str, str]) -> Given:
-    from udockpy.dropin.apptainer.options import with_variables
-
     return with_variables(parse(words, table, mixed=True), table, environ)
 
 
-def _make(
-    target: str, source: str, environ: Mapping[str, str], *, sandbox: bool, insecure: bool
-) -> None:
+def _make(wanted: building.Build, environ: Mapping[str, str], *, insecure: bool) -> None:
+    source = wanted.source
     if images.is_reference(source):
         home = homes.find(environ)
         source = images.pulled(home, source, environ, insecure=insecure, fresh=True).name
     elif not os.path.exists(source):
         raise Error(f"unable to open file {source}: no such file or directory")
-    building.build(building.Build(target, source, sandbox, force=True), environ)
+    building.build(wanted._replace(source=source), environ)
