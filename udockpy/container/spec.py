@@ -59,15 +59,16 @@ ROOT = _Person(Identity(0, 0, (0,), pretend=True), "root", "/root")
 def plan(config: Config, caller: Caller, place: Place, options: RunOptions) -> Plan:
     """Decides everything about one run."""
     person = _person(caller, place.accounts, options)
+    told = _told(caller.environ, options)
     pretend = person.identity.pretend
     standard = binds.standard(config, caller, pretend_root=pretend)
     named = [bind for text in options.bind for bind in binds.parse(text, cwd=caller.cwd)]
     every = (*standard, *(() if pretend else place.merged), *place.volumes, *named)
     return Plan(
         rootfs=place.rootfs,
-        command=_command(caller, place, options),
+        command=_command(place, options, told),
         identity=person.identity,
-        environment=tuple(_environment(config, caller, person, place.says, options).items()),
+        environment=tuple(_environment(config, caller, person, place.says, told).items()),
         binds=every,
         chdir=_chdir(caller, person, every, place.says, options.workdir),
         read_only=options.read_only or place.read_only,
@@ -86,11 +87,10 @@ def command(says: Says, options: RunOptions) -> tuple[str, ...]:
     return (*filter(None, (options.entrypoint,)), *options.command)
 
 
-def _command(caller: Caller, place: Place, options: RunOptions) -> tuple[str, ...]:
+def _command(place: Place, options: RunOptions, told: Mapping[str, str]) -> tuple[str, ...]:
     words = command(place.says, options) or (place.shell,)
     if not place.says.scripts:
         return words
-    told = _told(caller.environ, options)
     return singularity.wrapped(words, tuple(f"{name}={value}" for name, value in told.items()))
 
 
@@ -105,7 +105,7 @@ def _person(caller: Caller, accounts: Accounts, options: RunOptions) -> _Person:
 
 
 def _environment(
-    config: Config, caller: Caller, person: _Person, says: Says, options: RunOptions
+    config: Config, caller: Caller, person: _Person, says: Says, told: Mapping[str, str]
 ) -> dict[str, str]:
     host = caller.environ
     if person.identity.pretend:
@@ -114,11 +114,11 @@ def _environment(
         base = environment.of_user(host, path=config.path, home=person.home)
     # A word without = would pass on a value of the host's, which is not for an image to ask.
     image = environment.assignments((word for word in says.env if "=" in word), {})
-    return {**base, **image, **_told(host, options)}
+    return {**base, **image, **told}
 
 
 def _told(host: Mapping[str, str], options: RunOptions) -> dict[str, str]:
-    """The variables that the user gave."""
+    """The variables that the user gave; a file of them may be a pipe, so they are read once."""
     words = [word for path in options.env_file for word in environment.read_file(path)]
     return environment.assignments([*words, *options.env], host)
 

@@ -5,14 +5,13 @@ stream: mksquashfs from 4.5 on, or tar2sqfs. Owners, devices and attributes are 
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
 import struct
 import subprocess
 
 from udockpy.errors import Error
 from udockpy.layer.squashfs_reader import SquashfsReader
 from udockpy.layer.tar_writer import write_tar
+from udockpy.util.process import which
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     from udockpy.layer.member import Member
 
-PATHS = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 SUPERBLOCK_TIME = 8  # byte
 HINT = "install the package squashfs-tools (4.5 or newer), or squashfs-tools-ng"
 
@@ -51,13 +49,13 @@ def write_squashfs(members: Iterator[Member], path: str) -> None:
 
 def _packer(path: str) -> list[str]:
     """The command that reads a tar stream and makes the file."""
-    program = shutil.which("mksquashfs", path=PATHS)
+    program = which("mksquashfs")
     if program is not None and _version(program) >= (4, 5):
         options = ["-tar", "-noappend", "-quiet", "-no-progress", "-comp", "gzip"]
         # Inodes are left as they are, so that the root's can be mended.
         options += ["-noI"]
         return [program, "-", path, *options]
-    program = shutil.which("tar2sqfs", path=PATHS)
+    program = which("tar2sqfs")
     if program is not None:
         return [program, "-q", "-f", "-c", "gzip", "-d", "mtime=0", path]
     raise Error("cannot write a squashfs filesystem", path, "no program for it", hint=HINT)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 from udockpy.errors import TargetError, UsageError
-from udockpy.operations import files as operations
-from udockpy.store import files, images, targets
+from udockpy.store import images, targets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,8 +45,12 @@ def target(
 
 def present(home: Home, word: str, environ: Mapping[str, str]) -> Target:
     """As target(), but nothing is pulled."""
-    if os.path.isfile(word) and files.is_image(word):
-        return operations.target(home, word)
+    if os.path.isfile(word):
+        from udockpy.operations import files as operations
+        from udockpy.store import files
+
+        if files.is_image(word):
+            return operations.target(home, word)
     found = targets.find(home, word)
     if found.kind == targets.IMAGE:
         _unpacked(home, word, environ)

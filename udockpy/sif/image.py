@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import struct
-import uuid
 from typing import IO, NamedTuple
 
 from udockpy.errors import ImageError, reason_of
@@ -201,6 +200,8 @@ def read(file: IO[bytes], subject: str) -> Image:
                 link & GROUP == GROUP,
             )
         )
+    import uuid  # slow to load, and no run needs it
+
     return Image(
         launch.split(b"\0", 1)[0].decode("utf-8", "replace"),
         architecture_of(code),
@@ -240,6 +241,8 @@ def write(output: IO[bytes], objects: list[Object], architecture: str, when: int
     """
     if len(objects) > DESCRIPTORS:
         raise ValueError("too many objects")
+    import uuid
+
     rows = []
     state = uuid.NAMESPACE_OID
     output.seek(DATA_AT)

@@ -41,11 +41,16 @@ def capture(argv: Sequence[str], *, environ: Mapping[str, str]) -> tuple[int, by
     return os.waitpid(pid, 0)[1], output
 
 
-def find_program(name: str, *, package: str) -> str:
-    """The path of a program of the host."""
+def which(name: str) -> str | None:
+    """The path of a program of the host, or None. Administrators' programs need not be on PATH."""
     import shutil
 
-    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/bin:/bin")
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/bin:/bin")
+
+
+def find_program(name: str, *, package: str) -> str:
+    """The path of a program of the host, which is in a Debian package of that name."""
+    path = which(name)
     if path is None:
         raise Error(
             "cannot find a program", name, "not installed", hint=f"install the package {package}"

@@ -30,9 +30,9 @@ PLACE = spec.Place(
 )
 
 
-def plan(cwd: Path, **options: object) -> Plan:
+def plan(cwd: Path, place: spec.Place = PLACE, **options: object) -> Plan:
     caller = Caller(1001, 1002, (1002, 4), "/nonexistent", os.fspath(cwd), ENVIRON)
-    return spec.plan(CONFIG, caller, PLACE, RunOptions(target="t", **options))  # type: ignore[arg-type]
+    return spec.plan(CONFIG, caller, place, RunOptions(target="t", **options))  # type: ignore[arg-type]
 
 
 def test_an_ordinary_run_is_the_user_himself(tmp_path: Path) -> None:
@@ -103,6 +103,19 @@ def test_malformed_variables_are_refused(tmp_path: Path, word: str) -> None:
 def test_a_missing_environment_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         plan(tmp_path, env_file=(os.fspath(tmp_path / "none"),))
+
+
+def test_an_environment_file_may_be_a_pipe(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    try:
+        with os.fdopen(writer, "wb") as file:
+            file.write(b"A=piped\n")
+        scripts = PLACE._replace(says=spec.Says(scripts=True))
+        made = plan(tmp_path, scripts, command=("id",), env_file=(f"/dev/fd/{reader}",))
+    finally:
+        os.close(reader)
+    assert dict(made.environment)["A"] == "piped"
+    assert "A=piped" in made.command
 
 
 def test_a_relative_working_directory_is_refused(tmp_path: Path) -> None:

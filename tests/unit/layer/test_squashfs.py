@@ -16,18 +16,12 @@ from udockpy.errors import ImageError
 from udockpy.layer.fakedb import MODE, NODE, OWNER, Fakedb, Record, key_of
 from udockpy.layer.member import Kind, Member
 from udockpy.layer.squashfs_reader import SquashfsReader
-from udockpy.layer.squashfs_writer import PATHS, write_squashfs
+from udockpy.layer.squashfs_writer import write_squashfs
 from udockpy.layer.tree_reader import TreeReader
+from udockpy.util.process import which
 
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
-MKSQUASHFS = next(
-    (
-        f"{folder}/mksquashfs"
-        for folder in PATHS.split(":")
-        if os.access(f"{folder}/mksquashfs", os.X_OK)
-    ),
-    "",
-)
+MKSQUASHFS = which("mksquashfs") or ""
 
 
 @pytest.fixture(autouse=True)
