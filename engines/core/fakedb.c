@@ -747,3 +747,79 @@ long fakedb_verify(const struct fakedb *db)
 	}
 	return damaged;
 }
+
+/* ---- repair ---- */
+
+/* Whether a file with this inode number on this device is known, itself or one that came after it. */
+static bool has_successor(const struct fakedb *db, const struct fakedb_key *key)
+{
+	uint64_t i = home(db, key->ino);
+
+	for (unsigned n = probes(db); n; n--, i++) {
+		uint32_t number = load_slot(db, i);
+
+		if (!number)
+			return false;
+		if (compare(entry_at(db, number), key) != MATCH_OTHER)
+			return true;
+	}
+	return false;
+}
+
+/* Copies entry `e` of `old`. Attributes that are damaged are left behind. Returns 0 or -errno. */
+static int copy_entry(const struct fakedb *old, const struct entry *e, struct fakedb *fresh)
+{
+	const struct fakedb_key key = { e->ino, e->dev_major, e->dev_minor, e->btime_ns };
+	const struct change none = { 0 };
+	const struct set *s = set_of(old, e);
+	struct entry copy = *e;
+	struct place place;
+	int r = find_place(fresh, &key, &place);
+
+	copy.check = 0;
+	copy.has &= ~(uint32_t)FAKEDB_XATTR;
+	copy.has |= s ? FAKEDB_XATTR : 0;
+	copy.xattrs = 0;
+	if (r == 0 && s)
+		r = write_set(fresh, e->ino, s, NULL, &none, &copy.xattrs);
+	return r < 0 ? r : publish(fresh, &place, &copy) < 0 ? -ENOSPC : 0;
+}
+
+/* From the last change to the first, for the index may lie about which one counts; so may the counter of changes. What
+ * a killed writer had not published yet counts, too: its change was in flight. */
+long fakedb_salvage(const struct fakedb *old, struct fakedb *fresh)
+{
+	long n = 0;
+
+	if (!old->map || !fresh->map || fresh->read_only)
+		return -EINVAL;
+	for (uint64_t number = header(old)->entries - 1; number; number--) {
+		const struct entry *e = entry_at(old, number);
+		const struct fakedb_key key = { e->ino, e->dev_major, e->dev_minor, e->btime_ns };
+		int r;
+
+		if (!e->ino || e->check != entry_check(e, number) || has_successor(fresh, &key))
+			continue;
+		/* A file that was forgotten is copied as such, and covers what was known before. */
+		r = copy_entry(old, e, fresh);
+		if (r < 0)
+			return r;
+		n += e->has != 0;
+	}
+	return n;
+}
+
+void fakedb_usage(const struct fakedb *db, struct fakedb_usage *ret_usage)
+{
+	const struct header *h = header(db);
+
+	*ret_usage = (struct fakedb_usage){ 0 };
+	if (!db->map)
+		return;
+	*ret_usage = (struct fakedb_usage){
+		.entries = h->entries,
+		.entries_used = __atomic_load_n(&h->entries_used, __ATOMIC_RELAXED),
+		.heap = h->heap,
+		.heap_used = __atomic_load_n(&h->heap_used, __ATOMIC_RELAXED),
+	};
+}

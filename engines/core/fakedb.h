@@ -83,6 +83,17 @@ int fakedb_removexattr(struct fakedb *db, const struct fakedb_key *key, const ch
 bool fakedb_next(const struct fakedb *db, uint64_t *cursor, struct fakedb_key *ret_key,
 		 struct fakedb_record *ret_record);
 
+/* Copies what is sound in `old`, whose index need not be, to the new database `fresh`: of each file its last record.
+ * Nobody else may change either. Returns how many files, or -errno (-ENOSPC). */
+long fakedb_salvage(const struct fakedb *old, struct fakedb *fresh);
+
+/* How much of its room a database has used: changes, and bytes of extended attributes. Zeros for the empty one. */
+struct fakedb_usage {
+	uint64_t entries, entries_used;
+	uint64_t heap, heap_used;
+};
+void fakedb_usage(const struct fakedb *db, struct fakedb_usage *ret_usage);
+
 /* Checks format, version and checksums. Returns the count of damaged records or -errno. */
 long fakedb_verify(const struct fakedb *db);
 

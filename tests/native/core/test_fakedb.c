@@ -766,6 +766,86 @@ static void test_kill(void)
 	munmap(finished, 4096 * WRITERS);
 }
 
+/* A second database, made from the first. */
+static long salvaged(const struct fakedb *db, struct fakedb *ret_fresh)
+{
+	static char other[112];
+
+	snprintf(other, sizeof(other), "%s.fresh", path);
+	unlink(other);
+	if (fakedb_create_sized(other, 64, 64, 65536) < 0 || fakedb_open(ret_fresh, other, false, false) < 0) {
+		ok(false, "a database to salvage into");
+		exit(done());
+	}
+	unlink(other);
+	return fakedb_salvage(db, ret_fresh);
+}
+
+/* What is damaged is lost, and nothing else is: in the index, in an entry, in attributes, in the counters. */
+static void test_salvage(void)
+{
+	struct fakedb_key k[4] = { key(1), key(2), key(3), key(4) }, reborn = key(4);
+	struct fakedb_record r;
+	struct fakedb_usage usage;
+	struct fakedb db, made;
+	uint64_t *header;
+	char value[8];
+	char *map;
+
+	fresh(&db, 64, 64, 65536);
+	for (unsigned i = 0; i < 4; i++)
+		for (uint32_t uid = 10; uid < 14; uid++)
+			set_owner(&db, &k[i], uid + i);
+	fakedb_setxattr(&db, &k[0], "user.a", "value", 5, 0);
+	fakedb_setxattr(&db, &k[1], "user.b", "other", 5, 0);
+	fakedb_forget(&db, &k[2]);
+	reborn.btime_ns++;
+	set_owner(&db, &reborn, 77);
+	ok(salvaged(&db, &made) == 3 && count_records(&made) == 3 && fakedb_verify(&made) == 0,
+	   "salvage: every file once");
+	ok(fakedb_get(&made, &k[0], &r) && r.uid == 13 &&
+		   fakedb_getxattr(&made, &k[0], "user.a", value, sizeof(value)) == 5 && !memcmp(value, "value", 5),
+	   "salvage: its last state, with attributes");
+	ok(!fakedb_get(&made, &k[2], &r), "salvage: what was forgotten stays so");
+	ok(fakedb_get(&made, &reborn, &r) && r.uid == 77 && !fakedb_get(&made, &k[3], &r),
+	   "salvage: who got a used inode number replaces who had it");
+	fakedb_usage(&db, &usage);
+	ok(usage.entries == 64 && usage.entries_used == 21, "usage: changes");
+	fakedb_usage(&made, &usage);
+	ok(usage.entries_used == 5 && usage.heap == 65536 && usage.heap_used < 200,
+	   "usage: salvage leaves old ones behind");
+	fakedb_close(&made);
+
+	/* The index is gone, and so are the counters. */
+	map = db.map;
+	header = db.map;
+	memset(map + header[6], 0xff, 64 * sizeof(uint32_t));
+	header[16] = header[17] = 3;
+	ok(fakedb_verify(&db) > 0 && salvaged(&db, &made) == 3 && fakedb_get(&made, &k[1], &r) && r.uid == 14,
+	   "salvage: without an index");
+	fakedb_close(&made);
+
+	/* Of a damaged change the one before it counts; of damaged attributes nothing does. */
+	for (unsigned n = 1; n < 64; n++) {
+		uint64_t *entry = (uint64_t *)(map + header[7]) + n * 8;
+
+		if (entry[0] == 3 && !*(uint32_t *)(entry + 3))
+			entry[4] ^= 1;
+	}
+	for (char *p = map + header[8]; p < map + header[8] + 200; p++)
+		if (!memcmp(p, "value", 5))
+			*p = 'V';
+	ok(salvaged(&db, &made) == 4 && fakedb_get(&made, &k[2], &r) && r.uid == 15,
+	   "salvage: the last sound state of each");
+	ok(fakedb_get(&made, &k[0], &r) && r.has == FAKEDB_OWNER && r.uid == 13,
+	   "salvage: damaged attributes are left behind, their file is not");
+	ok(fakedb_getxattr(&made, &k[1], "user.b", value, sizeof(value)) == 5, "salvage: sound ones are kept");
+	ok(fakedb_verify(&made) == 0, "salvage: what it makes is sound");
+	fakedb_close(&made);
+	ok(fakedb_salvage(&(struct fakedb){ 0 }, &db) == -EINVAL, "salvage: nothing to salvage from");
+	fakedb_close(&db);
+}
+
 static double now(void)
 {
 	struct timespec t;
@@ -843,6 +923,7 @@ int main(void)
 	test_file_limit();
 	test_sparse();
 	test_two_writers();
+	test_salvage();
 	test_kill();
 	print_speed();
 	unlink(path);
