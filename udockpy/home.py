@@ -7,7 +7,8 @@ $UDOCKPY_HOME, else $XDG_DATA_HOME/udockpy, else ~/.local/share/udockpy
     files/HEX/{rootfs,fakedb}           images in single files, unpacked, by the digest of what they
                                         hold; files/KEY -> HEX, by the file itself
     containers/ID/{config.json,rootfs,fakedb,node}, names/NAME -> ../containers/ID
-    sandboxes/KEY/{path,fakedb,node}    what is remembered of directories the user names
+    sandboxes/KEY/{path,fakedb,node,owners}
+                                        what is remembered of directories the user names
     builds/ID/                          what is being built, until that is done
     downloads/, locks/                  what is half there, and who works on what
     run/BOOT/                           running processes and caches of this node, until it reboots

@@ -18,7 +18,7 @@ from udockpy.util.statx import Statx, statx
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 OWNER, MODE, NODE, XATTR = 1, 2, 4, 8  # enum fakedb_has
 
@@ -39,6 +39,17 @@ class _Database(ctypes.Structure):
         ("size", ctypes.c_size_t),
         ("read_only", ctypes.c_bool),
         ("error", ctypes.c_int),
+    )
+
+
+class Usage(ctypes.Structure):
+    """How much of its room a database has used: struct fakedb_usage."""
+
+    _fields_ = (
+        ("entries", ctypes.c_uint64),
+        ("entries_used", ctypes.c_uint64),
+        ("heap", ctypes.c_uint64),
+        ("heap_used", ctypes.c_uint64),
     )
 
 
@@ -71,6 +82,8 @@ def _library() -> ctypes.CDLL:
     library.fakedb_maybe.restype = ctypes.c_bool
     library.fakedb_maybe.argtypes = (ctypes.c_void_p, ctypes.c_uint64)
     library.fakedb_next.restype = ctypes.c_bool
+    library.fakedb_salvage.restype = ctypes.c_long
+    library.fakedb_usage.restype = None
     library.fakedb_verify.restype = ctypes.c_long
     library.fakedb_getxattr.restype = ctypes.c_long
     library.fakedb_getxattr.argtypes = (
@@ -169,6 +182,24 @@ class Fakedb:
             ctypes.byref(record),
         ):
             yield Key.from_buffer_copy(key), _told(record)
+
+    def remember(self, key: Key, record: Record, xattrs: Mapping[str, bytes]) -> None:
+        """Records all of a file."""
+        if record.has:
+            self.update(key, record)
+        for name, value in xattrs.items():
+            self.setxattr(key, name, value)
+
+    def salvage_into(self, fresh: Fakedb) -> int:
+        """Copies what is sound to a new database; returns the count of files."""
+        return self._check(
+            _library().fakedb_salvage(ctypes.byref(self._database), ctypes.byref(fresh._database))
+        )
+
+    def usage(self) -> Usage:
+        usage = Usage()
+        _library().fakedb_usage(ctypes.byref(self._database), ctypes.byref(usage))
+        return usage
 
     def verify(self) -> int:
         """The count of damaged records."""

@@ -12,11 +12,12 @@ from typing import BinaryIO
 
 from udockpy.layer.fakedb import MODE, NODE, OWNER, Fakedb, Record, key_of
 from udockpy.layer.member import Kind, Member, clean_name
+from udockpy.layer.seal import is_seal, unsealed
 from udockpy.util.tree import DIRECTORY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 @contextlib.contextmanager
@@ -95,6 +96,10 @@ class TreeReader:
 
     def _member(self, fd: int, name: str, path: str, found: os.stat_result) -> Member:
         record, xattrs = self._remembered(fd, name, found.st_ino)
+        own = _user_xattrs(fd, name, found)
+        seals = {key: value for key, value in own if is_seal(key)}
+        if seals and not (record.has or xattrs):
+            record, xattrs = unsealed(seals)
         kind = Kind(stat.S_IFMT(record.mode) if record.has & NODE else stat.S_IFMT(found.st_mode))
         uid, gid = self._owner(found)
         return Member(
@@ -109,13 +114,16 @@ class TreeReader:
             rdev=record.rdev
             if record.has & NODE
             else (os.major(found.st_rdev), os.minor(found.st_rdev)),
-            xattrs=(*sorted(xattrs.items()), *_user_xattrs(fd, name, kind)),
+            xattrs=(
+                *sorted(xattrs.items()),
+                *((key, value) for key, value in own if key not in seals and not record.has & NODE),
+            ),
             content=_Opener(fd, name) if kind is Kind.FILE else None,
             inode=(found.st_dev, found.st_ino),
             links=1 if kind is Kind.DIRECTORY else found.st_nlink,
         )
 
-    def _remembered(self, fd: int, name: str, ino: int) -> tuple[Record, dict[str, bytes]]:
+    def _remembered(self, fd: int, name: str, ino: int) -> tuple[Record, Mapping[str, bytes]]:
         if self.fakedb is None or not self.fakedb.maybe(ino):
             return Record(0), {}
         key = key_of(name, dir_fd=fd)
@@ -151,9 +159,9 @@ class _Opener:
         return io.FileIO(fd)
 
 
-def _user_xattrs(fd: int, name: str, kind: Kind) -> list[tuple[str, bytes]]:
+def _user_xattrs(fd: int, name: str, found: os.stat_result) -> list[tuple[str, bytes]]:
     """user.* attributes are real ones, and only files and directories can have them."""
-    if kind not in (Kind.FILE, Kind.DIRECTORY):
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
         return []
     path = f"/proc/self/fd/{fd}/{name}"
     try:

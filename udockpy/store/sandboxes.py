@@ -26,3 +26,20 @@ def remember(home: Home, rootfs: str) -> str:
     folder = homes.make(folder_of(home, rootfs))
     atomic.write_if_changed(os.path.join(folder, "path"), os.fsencode(os.path.realpath(rootfs)))
     return folder
+
+
+def folder_at(home: Home, rootfs: str) -> str | None:
+    """The state folder of a sandbox that was last seen at a path, where there may be nothing now;
+    the newest, if there were several.
+    """
+    wanted = os.fsencode(os.path.realpath(rootfs))
+    found = []
+    for name in os.listdir(homes.make(home.sandboxes)):
+        path = os.path.join(home.sandboxes, name, "path")
+        try:
+            with open(path, "rb") as file:
+                if file.read() == wanted:
+                    found.append((os.stat(path).st_mtime_ns, os.path.dirname(path)))
+        except FileNotFoundError:
+            continue
+    return max(found)[1] if found else None
