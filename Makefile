@@ -5,7 +5,8 @@
 #   make demo IMAGE=FILE   ... the same from an image file or a directory
 #   make test              everything, through tox
 #   make test ENVS=unit    some tox environments (comma-separated)
-#   make test-lockdown     real packages on every node that forbids something: 5 minutes
+#   make test-lockdown     real packages on every node that forbids something: 10 minutes
+#   make test-kernels      inside Debian's kernels 5.10, 6.1 and 6.12, in virtual machines: an hour
 #   make engines           the native helpers, into udockpy/libexec
 #   make clean             remove what was built
 
@@ -24,10 +25,14 @@ test-lockdown:
 	@scripts/need build test
 	@scripts/as-user scripts/test lockdown
 
+test-kernels:
+	@scripts/need build test kernels
+	@scripts/as-user scripts/test kernels
+
 engines:
 	$(MAKE) -C engines install
 
 clean:
 	rm -rf build dist docs/_build .tox .demo udockpy/libexec *.egg-info
 
-.PHONY: demo test test-lockdown engines clean
+.PHONY: demo test test-lockdown test-kernels engines clean

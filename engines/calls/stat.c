@@ -129,11 +129,11 @@ static long answer(const struct process *p, struct scratch *s, const struct call
 	return r;
 }
 
-static bool stats_without_path(void)
+static bool stats_without_path(int dirfd)
 {
 	struct stat st;
 
-	return sys_fstatat(-1, NULL, &st, AT_EMPTY_PATH) != -EFAULT;
+	return sys_fstatat(dirfd, NULL, &st, AT_EMPTY_PATH) != -EFAULT;
 }
 
 /* Answers about what the path argument names, or with AT_EMPTY_PATH the descriptor. */
@@ -145,7 +145,7 @@ static long look(const struct call *c, const struct path_arg *arg, const struct 
 	long r;
 
 	/* Without a path it is fstat, where the kernel has that: since Linux 6.11. */
-	if (path || !(q->given & AT_EMPTY_PATH) || !stats_without_path()) {
+	if (path || !(q->given & AT_EMPTY_PATH) || !stats_without_path(dirfd)) {
 		r = guest_strlen(path);
 		if (r < 0)
 			return r;
