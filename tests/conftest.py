@@ -16,8 +16,25 @@ from support.world import DEFAULT, World, copy_tree, missing, remove_tree
 
 from udockpy import engines
 
-ENGINES = tuple(engines.ENGINES)
+ENGINES = (*engines.ENGINES, *engines.BY_NAME)
 SCRATCH = "/var/tmp"  # not /tmp: a guest may be shown that
+
+
+def is_beyond_reference(item: pytest.Item) -> bool:
+    """Whether a test is one that the reference tracer does not run: it runs those that are marked
+    for it, and pretends no root.
+    """
+    call = getattr(item, "callspec", None)
+    if call is None or call.params.get("engine") not in engines.BY_NAME:
+        return False
+    pretends = "--root" in call.params.get("options", ()) or call.params.get("who") == "root"
+    return pretends or item.get_closest_marker("reference") is None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [item for item in items if is_beyond_reference(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not is_beyond_reference(item)]
 
 
 @pytest.fixture(scope="session")

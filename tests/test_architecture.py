@@ -19,7 +19,7 @@ LAYERS = [
     {"util"},
     {"config", "home", "native"},
     {"oci", "sif"},
-    {"layer", "fakedb", "registry", "store"},
+    {"layer", "fakedb", "registry", "store", "tracer"},
     {"container"},
     {"engines"},
     {"build"},

@@ -10,3 +10,8 @@ const struct syscall_row *syscall_row(long nr)
 {
 	return find_row(nr);
 }
+
+long syscall_number_last(void)
+{
+	return SYSCALL_NR_LAST;
+}

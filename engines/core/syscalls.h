@@ -7,9 +7,6 @@
 
 #include "compat.h"
 
-/* No global offset table: the program is linked at a fixed, high address. */
-#pragma GCC visibility push(hidden)
-
 #define SYSCALL_NR_LAST __NR_file_setattr /* the last call this table was checked against */
 
 enum syscall_group {
@@ -142,6 +139,7 @@ const struct syscall_row *syscall_row_i386(long nr);
 
 #define SYSCALL_NR_GONE (SYSCALL_NR_LAST + 1) /* of calls that the architecture never had: nothing looks it up */
 
-#pragma GCC visibility pop
+/* SYSCALL_NR_LAST, for callers that cannot read C headers. */
+long syscall_number_last(void);
 
 #endif

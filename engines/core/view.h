@@ -89,7 +89,8 @@ struct where {
 struct here {
 	const char *cwd; /* canonical guest path of the working directory when known for sure, else NULL */
 	uint64_t cwd_hash; /* dircache hash of it */
-	int pid;	   /* of the calling process as its /proc names it; 0 = ask when it matters */
+	int pid;	   /* of the calling process as its /proc names it; 0 = this one: ask when it matters. Of
+			    * another only the walker knows (WANT_WALK), and `dirfd` is still a descriptor of this */
 	const char *exe;   /* guest path of its program: what /proc/PID/exe says */
 	/* Asked for each directory (fd, name) that a name is looked up in, when not NULL: 0 or -errno. */
 	int (*may_search)(const struct here *here, int fd, const char *name);

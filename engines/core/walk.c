@@ -77,6 +77,13 @@ static bool may_be_proc(const struct walk *w)
 	return len == 0 || path_has_prefix(base, "/proc", 5);
 }
 
+/* Whether the walk is made for another process, to which "/proc/self" and the view's descriptor are not what they are
+ * to this one. */
+static bool for_another(const struct walk *w)
+{
+	return w->here && w->here->pid && w->here->pid != (int)SYS0(getpid);
+}
+
 /* ---- stepping ---- */
 
 static void go_to_root(struct walk *w)
@@ -296,7 +303,7 @@ static int step_magic(struct walk *w, bool last, bool follow, struct where *ret)
 	kind = proc_parse(s->host, own, &pid, &fd);
 	if (kind == PROC_NONE)
 		return 0;
-	if (kind == PROC_FD && fd == (uint64_t)w->v->root_fd)
+	if (kind == PROC_FD && fd == (uint64_t)w->v->root_fd && !for_another(w))
 		return -ENOENT;
 	if (last && !follow)
 		return 0;
@@ -332,6 +339,30 @@ static enum dir_kind cache_kind(const struct walk *w)
 	return w->bind->identity && w->from_root ? DIR_IDENTITY : DIR_UNKNOWN;
 }
 
+/* Reads the link (fd, name), which is `canon`, into s->link: as readlinkat(2). Two links of procfs say who asks. */
+static long read_link(const struct walk *w, int fd, const char *name)
+{
+	char *link = w->s->link;
+	size_t skip = *name == '/';
+	bool is_self, is_thread;
+	long n;
+
+	if (may_be_proc(w) && (skip || !w->v->root_len)) {
+		is_self = str_eq(name + skip, "proc/self");
+		is_thread = str_eq(name + skip, "proc/thread-self");
+		if ((is_self || is_thread) && for_another(w)) {
+			n = str_from_u64(link, (uint64_t)w->here->pid);
+			if (is_thread) {
+				memcpy(link + n, "/task/", 6);
+				n += 6;
+				n += str_from_u64(link + n, (uint64_t)w->here->pid);
+			}
+			return n;
+		}
+	}
+	return sys_readlinkat(fd, name, link, PATH_MAX);
+}
+
 /* `canon` has a component more than it had and is no mount point: when it is a symlink, goes where it leads (MOVED). */
 static int step_link(struct walk *w, size_t parent_len, bool last)
 {
@@ -350,7 +381,7 @@ static int step_link(struct walk *w, size_t parent_len, bool last)
 	ret = locate(w, &fd, &name);
 	if (ret < 0)
 		return ret;
-	len = sys_readlinkat(fd, name, w->s->link, PATH_MAX);
+	len = read_link(w, fd, name);
 	if (len == -EINVAL) {
 		/* Only what the host's own path of a bind is made of was not looked at, so beneath a bind prove() must
 		 * have begun. */

@@ -28,6 +28,7 @@ def bind(*words: str) -> list[str]:
     return [option for word in words for option in ("--bind", word)]
 
 
+@pytest.mark.reference
 def test_directory_read_and_written(engine: Product, small: Path, given: Path) -> None:
     script = (
         "cat /mnt/file /mnt/link; echo new >/mnt/new; mkdir /mnt/dir; "
@@ -38,6 +39,7 @@ def test_directory_read_and_written(engine: Product, small: Path, given: Path) -
     assert (given / "dir" / "moved").read_text() == "new\n"
 
 
+@pytest.mark.reference
 def test_the_same_path_when_none_is_said(engine: Product, small: Path, given: Path) -> None:
     done = engine.shell(
         small, f"cat {given}/file; cd {given}/sub; pwd; cat ../file", options=bind(str(given))
@@ -45,6 +47,7 @@ def test_the_same_path_when_none_is_said(engine: Product, small: Path, given: Pa
     assert done.stdout.decode() == f"given\n{given}/sub\ngiven\n", text(done)
 
 
+@pytest.mark.reference
 def test_read_only(engine: Product, small: Path, given: Path) -> None:
     script = """
         cat /mnt/file
@@ -70,6 +73,7 @@ def test_read_only_for_a_pretended_root_too(engine: Product, small: Path, given:
     assert (given / "file").read_text() == "given\n"
 
 
+@pytest.mark.reference
 def test_single_file_over_a_file(engine: Product, small: Path, given: Path) -> None:
     done = engine.shell(
         small,
@@ -81,6 +85,7 @@ def test_single_file_over_a_file(engine: Product, small: Path, given: Path) -> N
     assert "root:" in (small / "etc" / "passwd").read_text()
 
 
+@pytest.mark.reference
 def test_targets_that_the_image_has_not(engine: Product, sandbox: Path, given: Path) -> None:
     before = sorted(path.name for path in sandbox.iterdir())
     done = engine.shell(
@@ -109,6 +114,7 @@ def test_what_is_bound_is_listed(engine: Product, small: Path, given: Path) -> N
     assert found[5:] == ["new", "new", ""], text(done)
 
 
+@pytest.mark.reference
 def test_targets_are_where_the_images_links_lead(
     engine: Product, sandbox: Path, given: Path
 ) -> None:
@@ -122,6 +128,7 @@ def test_targets_are_where_the_images_links_lead(
     assert list((sandbox / "usr" / "deep").iterdir()) == []
 
 
+@pytest.mark.reference
 def test_a_source_behind_a_link(engine: Product, small: Path, given: Path) -> None:
     alias = given.parent / "alias"
     alias.symlink_to(given)
@@ -150,6 +157,7 @@ def test_a_file_that_the_image_has_not_costs_a_root_no_directory(
     assert not (sandbox / "etc" / "given").exists()
 
 
+@pytest.mark.reference
 def test_later_binds_cover_earlier_ones(engine: Product, small: Path, given: Path) -> None:
     (given / "other").mkdir()
     (given / "other" / "file").write_text("other\n")
@@ -165,6 +173,7 @@ def test_later_binds_cover_earlier_ones(engine: Product, small: Path, given: Pat
     assert done.stdout == b"other\n", text(done)
 
 
+@pytest.mark.reference
 def test_dotdot_of_a_bind_is_its_place_in_the_guest(
     engine: Product, small: Path, given: Path
 ) -> None:
@@ -178,6 +187,7 @@ def test_dotdot_of_a_bind_is_its_place_in_the_guest(
     assert b"up" in done.stderr
 
 
+@pytest.mark.reference
 def test_links_between_guest_and_bind(engine: Product, sandbox: Path, given: Path) -> None:
     (given / "absolute").symlink_to("/etc/os-release")
     (sandbox / "into").symlink_to("/mnt/sub/deep")
@@ -189,6 +199,7 @@ def test_links_between_guest_and_bind(engine: Product, sandbox: Path, given: Pat
     assert done.stdout == b"ID=udockpy-musl\ndeep\n/mnt/sub/deep\n/mnt/sub/deep\n", text(done)
 
 
+@pytest.mark.reference
 def test_a_bind_over_a_symlink_covers_what_it_names(
     engine: Product, sandbox: Path, given: Path
 ) -> None:
@@ -198,6 +209,7 @@ def test_a_bind_over_a_symlink_covers_what_it_names(
     assert done.stdout == b"given\n", text(done)
 
 
+@pytest.mark.reference
 def test_crossing_a_bind_is_another_file_system(engine: Product, small: Path, given: Path) -> None:
     """rename(2) and link(2) between guest and bind fail as across mounts, and mv copes."""
     script = (
@@ -209,6 +221,7 @@ def test_crossing_a_bind_is_another_file_system(engine: Product, small: Path, gi
     assert (given / "moved").read_text() == "x\n"
 
 
+@pytest.mark.reference
 def test_sockets_through_a_bind(engine: Product, with_perl: Path, given: Path) -> None:
     server = socket.socket(socket.AF_UNIX)
     os.chdir(given)
@@ -244,6 +257,7 @@ def with_perl(world: World) -> Path:
     return world.guest("bookworm")
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(
     "word",
     [
@@ -267,6 +281,7 @@ def test_bad_binds_are_refused_clearly(engine: Product, small: Path, word: str) 
     assert "Traceback" not in message
 
 
+@pytest.mark.reference
 def test_a_file_bound_over_a_directory_is_refused(
     engine: Product, small: Path, given: Path
 ) -> None:
@@ -290,6 +305,7 @@ def test_standard_binds(engine: Product, small: Path, scratch: Path) -> None:
     assert done.stdout == b"/\n"
 
 
+@pytest.mark.reference
 def test_name_resolution_is_the_hosts(engine: Product, small: Path) -> None:
     done = engine.run(small, "/bin/cat", "/etc/resolv.conf", "/etc/hosts")
     expected = Path("/etc/resolv.conf").read_bytes() + Path("/etc/hosts").read_bytes()

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from support.product import FAILED, NOT_EXECUTABLE, Product, text
 
+pytestmark = pytest.mark.reference
+
 
 def variables(done: subprocess.CompletedProcess[bytes]) -> dict[str, str]:
     assert done.returncode == 0, text(done)

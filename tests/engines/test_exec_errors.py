@@ -9,6 +9,8 @@ import pytest
 from support.product import FAILED, NOT_EXECUTABLE, NOT_FOUND, Product, text
 from support.world import World
 
+pytestmark = pytest.mark.reference
+
 
 def refused(
     product: Product,

@@ -27,6 +27,7 @@ EXPECTED = (
 )
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("options", [[], ["--root"]], ids=["user", "root"])
 @pytest.mark.parametrize("name", DEBIAN)
 def test_debian(engine: Product, world: World, name: str, options: list[str]) -> None:
@@ -35,6 +36,7 @@ def test_debian(engine: Product, world: World, name: str, options: list[str]) ->
     assert done.returncode == 0
 
 
+@pytest.mark.reference
 def test_musl(engine: Product, small: Path) -> None:
     script = (
         "cat /etc/os-release | grep -c musl; ls /lib; "
@@ -48,6 +50,7 @@ def test_musl(engine: Product, small: Path) -> None:
     ], text(done)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("program", ["torture-static", "torture"])
 @pytest.mark.parametrize("options", [[], ["--root"]], ids=["user", "root"])
 def test_static_c(engine: Product, world: World, program: str, options: list[str]) -> None:
@@ -56,7 +59,7 @@ def test_static_c(engine: Product, world: World, program: str, options: list[str
     assert done.returncode == 42, text(done)
 
 
-@pytest.mark.parametrize("round_", range(3))
+@pytest.mark.parametrize("round_", [pytest.param(0, marks=pytest.mark.reference), 1, 2])
 @pytest.mark.parametrize("options", [[], ["--root"]], ids=["user", "root"])
 def test_static_go_with_64_goroutines(
     engine: Product, world: World, options: list[str], round_: int

@@ -12,6 +12,8 @@ import pytest
 from support.product import Product
 from support.terminal import Terminal
 
+pytestmark = pytest.mark.reference
+
 FORWARDED = [
     signal.SIGINT,
     signal.SIGTERM,

@@ -42,6 +42,7 @@ def test_every_exit_status(engine: Product, small: Path) -> None:
         assert list(pool.map(run, range(256))) == list(range(256))
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("options", [(), ("--root",)], ids=["user", "root"])
 @pytest.mark.parametrize("status", [0, 1, 2, 122, 125, 128, 255])
 def test_exit_status_of_the_command(
@@ -50,28 +51,33 @@ def test_exit_status_of_the_command(
     assert engine.shell(small, f"exit {status}", options=options).returncode == status
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("number", DEADLY)
 def test_death_by_signal(engine: Product, small: Path, number: int) -> None:
     done = engine.run(small, RAISE, "--raise", str(number), preexec_fn=no_core)
     assert status_of(done.returncode) == 128 + number, text(done)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("number", [34, 64])
 def test_death_by_real_time_signal(engine: Product, small: Path, number: int) -> None:
     done = engine.run(small, RAISE, "--raise", str(number))
     assert status_of(done.returncode) == 128 + number, text(done)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("number", sorted(HARMLESS))
 def test_signals_that_do_nothing(engine: Product, small: Path, number: int) -> None:
     assert engine.run(small, RAISE, "--raise", str(number)).returncode == 3
 
 
+@pytest.mark.reference
 def test_the_status_is_the_programs_not_its_childrens(engine: Product, small: Path) -> None:
     assert engine.shell(small, "(exit 9); (kill -9 $$$$ 2>/dev/null); true").returncode == 0
     assert engine.shell(small, "sh -c 'kill -TERM $$'; echo $?; exit 4").stdout == b"143\n"
 
 
+@pytest.mark.reference
 def test_a_child_left_behind_does_not_hold_the_command(engine: Product, small: Path) -> None:
     # The child is a program of its own when it is left: else it would still open files that the
     # test is removing.

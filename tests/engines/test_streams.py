@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
 from support.product import Product, text
 
 GIB = 1 << 30
@@ -30,6 +31,7 @@ def test_a_gibibyte_through_cat(engine: Product, small: Path) -> None:
     assert GIB / (time.monotonic() - began) > LEAST_SPEED
 
 
+@pytest.mark.reference
 def test_binary_input_comes_back(engine: Product, small: Path) -> None:
     data = bytes(range(256)) * 4096 + os.urandom(100_000)
     done = engine.run(small, "/bin/cat", input=data)
@@ -38,12 +40,14 @@ def test_binary_input_comes_back(engine: Product, small: Path) -> None:
     assert done.stderr == b""
 
 
+@pytest.mark.reference
 def test_the_two_outputs_stay_apart(engine: Product, small: Path) -> None:
     done = engine.shell(small, r"printf 'out\0\377'; printf 'err\0\376' >&2; printf more")
     assert done.returncode == 0
     assert (done.stdout, done.stderr) == (b"out\0\xffmore", b"err\0\xfe")
 
 
+@pytest.mark.reference
 def test_arguments_arrive_as_they_are(engine: Product, small: Path) -> None:
     words = [
         "",
@@ -67,12 +71,14 @@ def test_arguments_arrive_as_they_are(engine: Product, small: Path) -> None:
     assert done.stdout.decode().split("\0")[:-1] == words
 
 
+@pytest.mark.reference
 def test_an_argument_that_is_not_text_arrives(engine: Product, small: Path) -> None:
     word = os.fsdecode(b"\xff\xfe bytes")
     done = engine.run(small, "/bin/printf", "%s", word)
     assert done.stdout == b"\xff\xfe bytes", text(done)
 
 
+@pytest.mark.reference
 def test_a_closed_standard_input_stays_closed(engine: Product, small: Path) -> None:
     words = engine.words(
         small, ["/bin/sh", "-c", "[ -e /proc/self/fd/0 ] && ls -l /proc/self/fd/0; echo done"]
@@ -90,6 +96,7 @@ def test_a_closed_standard_input_stays_closed(engine: Product, small: Path) -> N
     assert done.stdout.endswith(b"done\n")
 
 
+@pytest.mark.reference
 def test_the_reader_may_leave_early(engine: Product, small: Path) -> None:
     guest = engine.start(small, "/bin/yes", stdout=subprocess.PIPE)
     assert guest.stdout
@@ -104,6 +111,7 @@ def test_the_reader_may_leave_early(engine: Product, small: Path) -> None:
     assert guest.wait(30) in (expected, 128 - expected if expected < 0 else expected)
 
 
+@pytest.mark.reference
 def test_output_of_a_full_device_is_an_error(engine: Product, small: Path) -> None:
     with open("/dev/full", "wb") as full:
         done = engine.run(small, "/bin/echo", "x", stdout=full)

@@ -8,6 +8,10 @@ from typing import NamedTuple
 from udockpy.engines import ENGINES
 
 
+# The reference tracer can do less, and says so on its own page.
+TABLE = [name for name in ENGINES if name != "ptrace-py"]
+
+
 class Limit(NamedTuple):
     """Something that engines lack: which ones, and why."""
 
@@ -77,10 +81,10 @@ engines use (`tests/support/limits.py`).
 def page() -> str:
     """The page of the documentation: a table, and the reasons by number."""
     reasons: list[str] = []
-    names = " | ".join(f"`{name}`" for name in ENGINES)
-    lines = [HEAD, f"| | {names} |", "|---" * (len(ENGINES) + 1) + "|"]
+    names = " | ".join(f"`{name}`" for name in TABLE)
+    lines = [HEAD, f"| | {names} |", "|---" * (len(TABLE) + 1) + "|"]
     for limit in LIMITS.values():
-        cells = [_cell(limit.engines.get(name, ""), reasons) for name in ENGINES]
+        cells = [_cell(limit.engines.get(name, ""), reasons) for name in TABLE]
         lines.append(f"| {limit.what} | {' | '.join(cells)} |")
     numbered = [f"{number}. {reason}" for number, reason in enumerate(reasons, 1)]
     return "\n".join([*lines, "", *numbered]) + "\n"

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from udockpy.engines import ENGINES
+from udockpy.engines import BY_NAME, ENGINES
 
 FLAG, VALUE, LIST = "flag", "value", "list"
-ENGINE_NAMES = ", ".join(("auto", *ENGINES))
+ENGINE_NAMES = ", ".join(("auto", *ENGINES, *BY_NAME))
 
 
 class Option(NamedTuple):

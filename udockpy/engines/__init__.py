@@ -4,7 +4,7 @@ what to execute.
 
 from __future__ import annotations
 
-from udockpy.engines import preload, ptrace, trap, userns
+from udockpy.engines import preload, ptrace, ptrace_py, trap, userns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,3 +17,5 @@ ENGINES: dict[str, Engine] = {
     "ptrace": ptrace.Ptrace(),
     "preload": preload.Preload(),
 }
+# Those that only who asks for them by name gets.
+BY_NAME: dict[str, Engine] = {ptrace_py.NAME: ptrace_py.PtracePy()}

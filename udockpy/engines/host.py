@@ -14,7 +14,7 @@ import time
 
 from udockpy import home as homes
 from udockpy import native
-from udockpy.engines import ENGINES
+from udockpy.engines import ENGINES, ptrace_py
 from udockpy.engines.interface import Host, Probe
 from udockpy.errors import HelperError, StateError, reason_of
 from udockpy.home import Home
@@ -40,8 +40,11 @@ def gather(home: Home | None, *, fresh: bool = False) -> Host:
     return Host(
         machine=system.machine,
         probes={
-            name: _probe(home, engine.helper, surroundings, fresh=fresh)
-            for name, engine in ENGINES.items()
+            **{
+                name: _probe(home, engine.helper, surroundings, fresh=fresh)
+                for name, engine in ENGINES.items()
+            },
+            ptrace_py.NAME: _look_for_python_ptrace(system.machine),
         },
         foreign=_foreign(),
     )
@@ -121,6 +124,22 @@ def _try(path: str) -> Probe:
         return Probe(works=False, step=step, error=error, reason=_reason(error))
     except (ValueError, KeyError, TypeError):
         return Probe(works=False, step="probe", reason=f"the helper died (wait status {status})")
+
+
+def _look_for_python_ptrace(machine: str) -> Probe:
+    """Not tried, for that would take as long as all the others: whether its parts are there."""
+    from importlib.machinery import PathFinder
+
+    if machine != ptrace_py.MACHINE:
+        reason = f"it is written for {ptrace_py.MACHINE}, this is {machine}"
+        return Probe(works=False, step="machine", reason=reason)
+    if PathFinder.find_spec(ptrace_py.MODULE) is None:
+        return Probe(works=False, step=ptrace_py.MODULE, reason="python-ptrace is not installed")
+    try:
+        native.library(ptrace_py.PtracePy.helper)
+    except HelperError as e:
+        return Probe(works=False, step="helper", reason=str(e), missing=True)
+    return Probe(works=True)
 
 
 def _reason(error: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from udockpy.engines import ENGINES
+from udockpy.engines import BY_NAME, ENGINES
 from udockpy.engines.interface import Engine, Support
 from udockpy.errors import EngineError, Error, HelperError, UsageError
 from udockpy.native import HINT
@@ -52,12 +52,13 @@ class Choice(NamedTuple):
 
 def select(plan: Plan, host: Host, program: Program, wanted: str) -> Choice:
     """The wanted engine, or the first of all that can do it (`auto`)."""
-    if wanted != AUTO and wanted not in ENGINES:
-        names = ", ".join((AUTO, *ENGINES))
+    candidates = ENGINES if wanted == AUTO else {**ENGINES, **BY_NAME}
+    if wanted != AUTO and wanted not in candidates:
+        names = ", ".join((AUTO, *candidates))
         hint = "--engine, UDOCKPY_ENGINE or the configuration file named it"
         raise UsageError("unknown engine", wanted, f"not one of {names}", hint=hint)
     rejected: list[Rejected] = []
-    for name, engine in ENGINES.items():
+    for name, engine in candidates.items():
         if wanted not in (AUTO, name):
             continue
         support = _ask(engine, plan, host, program)

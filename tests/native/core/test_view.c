@@ -448,7 +448,7 @@ static bool is_magic(const struct view *v, const struct here *here, const char *
 
 static void test_proc(void)
 {
-	struct here here = { .pid = getpid(), .exe = "/file" }, unknown = { .pid = 0 };
+	struct here here = { .pid = getpid(), .exe = "/file" }, unknown = { .pid = 0 }, another;
 	int inside, outside, directory, secret_dir, pipes[2], self = getpid(), go[2];
 	char exe[PATH_MAX], exe_dir[PATH_MAX], link[PATH_MAX];
 	struct view v;
@@ -517,6 +517,15 @@ static void test_proc(void)
 		expect(&v, &here, text("/proc/%d/fd/%d/secret", (int)child, secret_dir), follow, EACCES, NULL);
 		ok(is_magic(&v, &here, text("/proc/%d/fd/%d", (int)child, pipes[0]), follow), "another's pipe");
 	}
+	/* For another process: what "self" is, and a descriptor of the number that the view's has here. */
+	another = (struct here){ .pid = child, .exe = "/file" };
+	expect(&v, &another, "/proc/self/fdinfo", WANT_WALK, 0, text("/proc/%d/fdinfo", (int)child, 0));
+	expect(&v, &another, "/proc/thread-self", WANT_FOLLOW | WANT_WALK, 0,
+	       text("/proc/%d/task/%d", (int)child, (int)child));
+	expect(&v, &another, text("/devfd/%d", inside, 0), WANT_FOLLOW | WANT_WALK, 0, "root/file");
+	expect(&v, &another, "/proc/self/exe", WANT_FOLLOW | WANT_WALK, 0, "root/file");
+	expect(&v, &another, text("/proc/self/fd/%d", v.root_fd, 0), WANT_WALK, 0,
+	       text("/proc/%d/fd/%d", (int)child, v.root_fd));
 	/* The program of another process, where the view can show it. */
 	n = readlink(text("/proc/%d/exe", (int)child, 0), exe, sizeof(exe) - 1);
 	exe[n < 0 ? 0 : n] = '\0';

@@ -10,7 +10,7 @@ import pytest
 from udockpy import native
 from udockpy.container.guest import Program
 from udockpy.container.plan import Bind, Identity, Plan
-from udockpy.engines import ENGINES
+from udockpy.engines import BY_NAME, ENGINES
 from udockpy.engines.interface import Host, Probe
 from udockpy.engines.select import select
 from udockpy.errors import EngineError, HelperError, UsageError
@@ -19,7 +19,7 @@ WORKS = Probe(works=True)
 DENIED = Probe(works=False, step="user-namespace", error="EPERM", reason="Operation not permitted")
 NO_FILTER = Probe(works=False, step="seccomp", error="EINVAL", reason="Invalid argument")
 GONE = Probe(works=False, step="helper", reason="no such file", missing=True)
-HOST = Host("x86_64", dict.fromkeys(ENGINES, WORKS))
+HOST = Host("x86_64", dict.fromkeys((*ENGINES, *BY_NAME), WORKS))
 USER = Plan(
     "/rootfs", ("id",), Identity(1001, 1001, (1001,)), (("A", "b"),), fakedb="/f", cache="/c"
 )
@@ -195,3 +195,35 @@ def test_a_helper_that_cannot_be_executed_is_an_error(libexec: Path) -> None:
     (libexec / "udockpy-trap").unlink()
     with pytest.raises(HelperError, match="udockpy-trap: no such file"):
         ENGINES["trap"].launch(USER)
+
+
+def test_the_reference_tracer_is_taken_by_name_alone() -> None:
+    assert select(USER, HOST, NATIVE, "ptrace-py").describe() == "engine ptrace-py (asked for)"
+    nothing = HOST._replace(probes={**HOST.probes, **dict.fromkeys(ENGINES, DENIED)})
+    with pytest.raises(EngineError) as caught:
+        select(USER, nothing, NATIVE, "auto")
+    assert "ptrace-py" not in str(caught.value)
+    with pytest.raises(EngineError, match="ptrace-py: it pretends no identity"):
+        select(ROOT, HOST, NATIVE, "ptrace-py")
+
+
+def test_without_python_ptrace_the_user_is_told_how_to_install_it() -> None:
+    absent = Probe(works=False, step="ptrace", reason="python-ptrace is not installed")
+    with pytest.raises(EngineError, match="python-ptrace is not installed") as caught:
+        select(USER, with_probes(**{"ptrace-py": absent}), NATIVE, "ptrace-py")
+    assert "pip install 'udockpy[trace]'" in caught.value.hint
+
+
+def test_the_words_of_ptrace_py() -> None:
+    command = pytest.importorskip("udockpy.tracer.command")
+    launch = BY_NAME["ptrace-py"].launch(USER._replace(binds=(Bind("/a", "/b", True),)))
+    assert launch.environ == ()
+    words = launch.argv[launch.argv.index("--rootfs") :]
+    assert command.parse(list(words)) == (
+        b"/rootfs",
+        False,
+        ((b"/a", b"/b", True),),
+        b"/",
+        {b"A": b"b"},
+        [b"id"],
+    )
