@@ -15,7 +15,7 @@ DEFAULT = "~/.local/bin"
 
 @click.group("drop-in")
 def drop_in() -> None:
-    """Be apptainer or singularity for programs that call these."""
+    """Be apptainer, singularity or udocker for programs that call these."""
 
 
 @drop_in.command()

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 def main(program: str) -> NoReturn:
     """The program `program`, one of install.PROGRAMS."""
     words = sys.argv[1:]
+    if program == "udocker":
+        from udockpy.dropin.udocker import command as udocker
+
+        sys.exit(udocker.main(words))
     from udockpy.dropin.apptainer import command as apptainer
 
     if program == "run-singularity":  # in the first line of image files

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PROGRAMS = {
     "apptainer": ("apptainer", "run-singularity"),
     "singularity": ("singularity", "run-singularity"),
+    "udocker": ("udocker",),
 }
 SIGN = "# A drop-in of udockpy"
 
