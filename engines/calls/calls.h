@@ -224,14 +224,24 @@ void patch_site(const struct call *c);
 
 /* access.c: what the process may do as whom it pretends to be; 0 or -errno each */
 bool access_restricted(const struct process *p, enum access_as as); /* whether there is anything to ask */
+/* `want` (enum access_want) of a file as owner_record() found it; inode_owner_or_capable() of it. */
+int access_record(const struct process *p, enum access_as as, const struct fakedb_key *key,
+		  const struct fakedb_record *file, unsigned want);
+bool access_is_owner(const struct process *p, const struct fakedb_record *file);
 /* Has a resolution ask for search permission. */
 void access_prepare(const struct process *p, enum access_as as, struct here *here);
 /* `want` (enum access_want) of an object; `flags` as for statx(2). */
 int access_file(const struct process *p, enum access_as as, int fd, const char *name, int flags, unsigned want);
+/* The same when the kernel refused it to the real user, for whom a mode may stand that the guest did not give: 0, or
+ * -EACCES after all. */
+int access_refused(const struct process *p, enum access_as as, int fd, const char *name, int flags, unsigned want);
+/* To be in a directory. What is none, the call itself refuses. */
+int access_search(const struct process *p, int fd, const char *name, int flags);
+int access_truncate(const struct process *p, int fd, const char *name, int flags);
 /* To make a name, or to remove it. */
 int access_name(const struct process *p, const struct where *w, bool create);
-/* What rename(2) asks beside removing both names. */
-int access_rename(const struct process *p, const struct where *from, const struct where *to);
+/* `flags` as of renameat2(2). */
+int access_rename(const struct process *p, const struct where *from, const struct where *to, unsigned long flags);
 int access_open(const struct process *p, const struct where *w, unsigned long flags);
 /* To set times, to `now` or any. */
 int access_times(const struct process *p, const struct where *w, int flags, bool now);
@@ -294,11 +304,27 @@ bool owner_record(int dirfd, const char *name, int flags, struct fakedb_key *ret
 /* The directory that (dirfd, name) is in, as owner_record(), which it returns whether it is there. */
 bool owner_parent(int dirfd, const char *name, struct fakedb_key *ret_key, struct fakedb_record *ret_record);
 #define GID_UNCHANGED (~0u)
-uint32_t owner_parent_gid(int dirfd, const char *name);
-void owner_created(const struct process *p, int dirfd, const char *name, int flags, uint32_t mode, uint32_t real_mode,
-		   uint32_t parent_gid, bool directory);
-/* chmod(2) of a file given by (fd, name) or, with AT_EMPTY_PATH, by fd alone. */
-long owner_chmod(const struct process *p, int fd, const char *name, int flags, uint32_t mode);
+/* What a new file gets of the directory it is made in. */
+struct heritage {
+	uint32_t gid; /* that of a set-group-id directory, else GID_UNCHANGED */
+	bool acl;     /* perhaps there is a default access control list */
+	struct fakedb_key parent;
+};
+/* Of a file of that name, or of one without a name in a directory. Returns whether there is anything to get. */
+void owner_heritage(int dirfd, const char *name, struct heritage *ret_heritage);
+void owner_heritage_in(int dirfd, const char *directory, struct heritage *ret_heritage);
+struct creation {
+	uint32_t mode; /* st_mode as asked for, before the umask */
+	uint32_t rdev_major, rdev_minor;
+};
+/* Remembers a file that was just made. Returns 0 or -errno. */
+int owner_created(const struct process *p, int dirfd, const char *name, int flags, const struct heritage *from,
+		  const struct creation *new);
+/* A file was changed, or opened to be: set-id bits and capabilities do not survive it (file_remove_privs()). */
+void owner_written(const struct process *p, int fd, const char *name, int flags);
+/* setxattr(2) of an access control list, ACL_ACCESS or ACL_DEFAULT; without entries it is taken off. The file is there.
+ */
+long owner_set_list(const struct process *p, int fd, const char *name, int flags, const char *list, struct acl *acl);
 long op_mkdir(struct call *c, const struct syscall_row *row);
 long op_mknod(struct call *c, const struct syscall_row *row);
 long op_symlink(struct call *c, const struct syscall_row *row);
@@ -306,6 +332,14 @@ long op_chmod(struct call *c, const struct syscall_row *row);
 long op_fchmod(struct call *c);
 long op_chown(struct call *c, const struct syscall_row *row);
 long op_fchown(struct call *c);
+
+/* acl.c */
+#define ACL_ACCESS "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default"
+/* The list that is remembered of a file, if any. */
+bool acl_recall(const struct fakedb_key *key, const char *name, struct acl *ret_acl);
+/* Remembers it, or, without entries, forgets it. Returns 0 or -errno. */
+int acl_remember(const struct fakedb_key *key, const char *name, const struct acl *acl);
 
 /* xattr.c */
 long op_xattr(struct call *c, const struct syscall_row *row);
@@ -327,6 +361,16 @@ long op_hidden_fcntl(struct call *c);
 long op_dup2(struct call *c);
 long op_close_range(struct call *c);
 long op_memory(struct call *c);
+
+/* ids.c */
+struct ids {
+	uint32_t ruid, euid, suid, rgid, egid, sgid;
+};
+/* Lets other processes know the ids of this one. */
+void ids_publish(const struct creds *c);
+/* The ids of any process of the real user; false when they cannot be seen. Who pretends nothing is root. */
+bool ids_of(int pid, struct ids *ret_ids);
+long op_kill(struct call *c);
 
 /* listing.c */
 long op_getdents(struct call *c);

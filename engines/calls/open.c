@@ -56,25 +56,54 @@ static long open_where(const struct where *w, unsigned long flags, uint32_t mode
 	return sys_openat(w->fd, w->name, (int)flags, mode);
 }
 
+static bool writes(unsigned long flags)
+{
+	return !(flags & O_PATH) && ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC));
+}
+
+/* Opens what is there, or is of no interest. */
+static long open_existing(const struct process *p, const struct where *w, unsigned long flags, uint32_t mode)
+{
+	long r = open_where(w, flags, mode);
+
+	/* Writing itself is not seen. */
+	if (r >= 0 && writes(flags) && engine.pretend)
+		owner_written(p, (int)r, "", AT_EMPTY_PATH);
+	return r;
+}
+
+static void heritage_of(const struct where *w, unsigned long flags, struct heritage *ret_heritage)
+{
+	if (IS_TMPFILE(flags))
+		owner_heritage_in(w->fd, w->name, ret_heritage);
+	else
+		owner_heritage(w->fd, w->name, ret_heritage);
+}
+
 /* Creates with an identity to remember, or to forget: only a new file's, so try to make one first. */
 static long open_creating(const struct process *p, const struct where *w, unsigned long flags, uint32_t mode)
 {
 	uint32_t real_mode = (mode & 0777) | 0600;
-	bool tmpfile = IS_TMPFILE(flags);
+	struct heritage from;
 	long r;
 
-	if (!tmpfile && !(flags & O_EXCL)) {
+	if (!IS_TMPFILE(flags) && !(flags & O_EXCL)) {
 		r = open_where(w, flags | O_EXCL, real_mode);
 		if (r == -EEXIST)
-			return open_where(w, flags, real_mode);
+			return open_existing(p, w, flags, real_mode);
 	} else {
 		r = open_where(w, flags, real_mode);
 	}
-	if (r >= 0)
-		owner_created(p, (int)r, "", AT_EMPTY_PATH, mode & 07777 & ~p->umask, real_mode,
-			      tmpfile ? GID_UNCHANGED : owner_parent_gid(w->fd, w->name), false);
+	if (r >= 0) {
+		heritage_of(w, flags, &from);
+		(void)owner_created(p, (int)r, "", AT_EMPTY_PATH, &from,
+				    &(struct creation){ .mode = S_IFREG | (mode & 07777) });
+	}
 	return r;
 }
+
+/* What makes no sense for a device of the host's, which is there, and another's. */
+#define REGULAR_FLAGS (unsigned long)(O_CREAT | O_EXCL | O_NOFOLLOW | O_NOATIME)
 
 /* A file that pretends to be a device cannot be opened; standard devices are the host's own. */
 static long open_device(const struct where *w, unsigned long flags)
@@ -96,18 +125,28 @@ static long open_device(const struct where *w, unsigned long flags)
 		for (unsigned i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
 			if (record.rdev_major == devices[i].major && record.rdev_minor == devices[i].minor)
 				return sys_openat(AT_FDCWD, devices[i].path,
-						  (int)(flags & ~(unsigned long)(O_CREAT | O_EXCL | O_NOFOLLOW)), 0);
+						  (int)(flags & ~REGULAR_FLAGS), 0);
 	return -ENXIO;
+}
+
+/* Root of a user namespace opens what nobody can open. */
+static bool opened_device(long fd)
+{
+	struct fakedb_record record;
+	struct fakedb_key key;
+	struct stat st;
+
+	return fd >= 0 && !engine.translate && sys_fstat((int)fd, &st) >= 0 && fakedb_maybe(&engine.db, st.st_ino) &&
+	       owner_record((int)fd, "", AT_EMPTY_PATH, &key, &record) && (record.has & FAKEDB_NODE);
 }
 
 static long open_resolved(const struct process *p, struct scratch *s, const struct where *w, unsigned long flags,
 			  uint32_t mode)
 {
 	bool creates = !(flags & O_PATH) && (flags & (O_CREAT | __O_TMPFILE));
-	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 	long r = access_open(p, w, flags);
 
-	if (r >= 0 && writes && !(flags & O_PATH) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL))
+	if (r >= 0 && writes(flags) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL))
 		r = running_refuses(p, w->fd, w->name, w->magic ? 0 : AT_SYMLINK_NOFOLLOW);
 	if (r < 0)
 		return r;
@@ -121,9 +160,12 @@ static long open_resolved(const struct process *p, struct scratch *s, const stru
 	if (engine.pretend && creates)
 		r = open_creating(p, w, flags, mode);
 	else
-		r = open_where(w, flags, mode);
-	if (r == -EACCES && engine.pretend && !(flags & O_PATH))
-		return open_device(w, flags);
+		r = open_existing(p, w, flags, mode);
+	if (engine.pretend && !(flags & O_PATH) && (r == -EACCES || opened_device(r))) {
+		if (r >= 0)
+			(void)sys_close((int)r);
+		r = open_device(w, flags);
+	}
 	return r;
 }
 
@@ -145,6 +187,25 @@ static bool in_scratch(const struct scratch *s, const char *name)
 	return name >= (const char *)s && name < (const char *)(s + 1);
 }
 
+/* The view refuses what is read-only before anybody asked what is there; the kernel does it after. `w` is what is
+ * there. */
+static long refuse_read_only(const struct process *p, const struct where *w, unsigned long flags)
+{
+	struct stat st;
+	long r;
+
+	if (sys_fstatat(w->fd, w->name, &st, w->magic ? 0 : AT_SYMLINK_NOFOLLOW) < 0)
+		return -EROFS;
+	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		return -EEXIST;
+	if ((st.st_mode & S_IFMT) == S_IFDIR)
+		return IS_TMPFILE(flags) ? -EROFS : -EISDIR;
+	if (flags & O_DIRECTORY)
+		return -ENOTDIR;
+	r = flags & O_TRUNC ? 0 : access_open(p, w, flags);
+	return r < 0 ? r : -EROFS;
+}
+
 /* One try. *ret_again says that a link was met which the walker must look at. */
 static long open_once(const struct process *p, const struct open_request *q, unsigned want, bool *ret_again)
 {
@@ -157,7 +218,13 @@ static long open_once(const struct process *p, const struct open_request *q, uns
 	if (!s)
 		return -ENOMEM;
 	r = view_resolve(p->view, &here, s, q->dirfd, q->path, want, &w);
-	if (r >= 0) {
+	/* The kernel's open follows a link that nobody looked behind. */
+	if (r >= 0 && w.unverified && !engine.translate)
+		r = view_resolve(p->view, &here, s, q->dirfd, q->path, want | WANT_WALK, &w);
+	if (r == -EROFS && view_resolve(p->view, &here, s, q->dirfd, q->path,
+					(want & ~(unsigned)(WANT_WRITE | WANT_CREATE)) | WANT_WALK, &w) >= 0) {
+		r = refuse_read_only(p, &w, q->flags);
+	} else if (r >= 0) {
 		if (in_scratch(s, w.name) && !str_has_prefix(w.name, "/proc/", 6)) {
 			KEEP_NAME(w);
 			scratch_put(s);

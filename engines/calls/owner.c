@@ -5,7 +5,6 @@
 #include "calls.h"
 
 #define CAP_CHOWN 0
-#define CAP_FOWNER 3
 #define CAP_FSETID 4
 #define CAP_MKNOD 27
 
@@ -44,55 +43,22 @@ bool owner_record(int dirfd, const char *name, int flags, struct fakedb_key *ret
 	return true;
 }
 
-/* Forgets what is known of a file that was just made: it is of another one that had the inode number. Before Linux 6.13
- * births are told apart by clock ticks, and a number can be used twice within one. `key` and `known` are what
- * owner_record() gave. */
-static void forget_stranger(const struct fakedb_key *key, bool known)
+/* Whether somebody with these credentials may leave the set-group-id bit on a file of this group. */
+static bool keeps_set_gid(const struct process *p, uint32_t gid)
 {
-	if (known)
-		(void)fakedb_forget(&engine.db, key);
-}
-
-/* Remembers a file that was just made: `mode` is what it pretends (after the umask), `real_mode` what was asked of the
- * kernel (before it). */
-void owner_created(const struct process *p, int dirfd, const char *name, int flags, uint32_t mode, uint32_t real_mode,
-		   uint32_t parent_gid, bool directory)
-{
-	struct fakedb_record record = { .uid = p->creds.fsuid, .gid = p->creds.fsgid, .mode = mode & 07777 }, old;
-	struct fakedb_key key;
-
-	if (parent_gid != GID_UNCHANGED) {
-		record.gid = parent_gid;
-		if (directory)
-			record.mode |= 02000;
-	}
-
-	if (record.uid || record.gid || (directory && engine.owners == OWNERS_REAL))
-		record.has |= FAKEDB_OWNER;
-	if ((record.mode & 07777) != (real_mode & 07777 & ~(p->umask & 077)))
-		record.has |= FAKEDB_MODE;
-	forget_stranger(&key, owner_record(dirfd, name, flags, &key, &old));
-	if (!record.has || !old.mode)
-		return;
-	record.mode |= old.mode & S_IFMT;
-	if (engine.owners)
-		record.has |= FAKEDB_MODE;
-	(void)fakedb_update(&engine.db, &key, &record);
+	return creds_in_group(&p->creds, gid) || creds_capable(&p->creds, CAP_FSETID);
 }
 
 bool owner_parent(int dirfd, const char *name, struct fakedb_key *ret_key, struct fakedb_record *ret_record)
 {
-	const char *last = name + strlen(name);
-	char parent[512];
-	size_t n;
+	size_t n = strlen(name);
+	char *parent;
 
-	while (last > name && last[-1] == '/')
-		last--;
-	while (last > name && last[-1] != '/')
-		last--;
-	n = (size_t)(last - name);
-	if (n + 2 > sizeof(parent))
-		return false;
+	while (n && name[n - 1] == '/')
+		n--;
+	while (n && name[n - 1] != '/')
+		n--;
+	parent = __builtin_alloca(n + 2);
 	memcpy(parent, name, n);
 	if (!n)
 		parent[n++] = '.';
@@ -101,33 +67,103 @@ bool owner_parent(int dirfd, const char *name, struct fakedb_key *ret_key, struc
 	return ret_record->mode;
 }
 
-/* The group that a set-group-id directory gives to what is made in it, or GID_UNCHANGED. `name` is that of the new
- * file. */
-uint32_t owner_parent_gid(int dirfd, const char *name)
+static void heritage_from(const struct fakedb_record *parent, struct heritage *ret_heritage)
 {
-	struct fakedb_record record;
+	ret_heritage->gid = parent->mode & 02000 ? parent->gid : GID_UNCHANGED;
+	ret_heritage->acl = parent->has & FAKEDB_XATTR;
+}
+
+void owner_heritage(int dirfd, const char *name, struct heritage *ret_heritage)
+{
+	struct fakedb_record parent;
+
+	(void)owner_parent(dirfd, name, &ret_heritage->parent, &parent);
+	heritage_from(&parent, ret_heritage);
+}
+
+void owner_heritage_in(int dirfd, const char *directory, struct heritage *ret_heritage)
+{
+	struct fakedb_record parent;
+
+	(void)owner_record(dirfd, directory, 0, &ret_heritage->parent, &parent);
+	heritage_from(&parent, ret_heritage);
+}
+
+/* The lists of a new file, by the default one of its directory. Returns its permission bits: `mode` was asked for. */
+static uint32_t inherit_lists(const struct process *p, const struct heritage *from, const struct fakedb_key *key,
+			      uint32_t mode)
+{
+	struct acl acl;
+	bool extended;
+
+	if (!from->acl || !acl_recall(&from->parent, ACL_DEFAULT, &acl))
+		return mode & ~p->umask;
+	if ((mode & S_IFMT) == S_IFDIR)
+		(void)acl_remember(key, ACL_DEFAULT, &acl);
+	mode = acl_inherit(&acl, mode, &extended);
+	if (extended)
+		(void)acl_remember(key, ACL_ACCESS, &acl);
+	return mode;
+}
+
+int owner_created(const struct process *p, int dirfd, const char *name, int flags, const struct heritage *from,
+		  const struct creation *new)
+{
+	struct fakedb_record record = { .uid = p->creds.fsuid, .gid = p->creds.fsgid, .mode = new->mode }, old;
+	uint32_t type = new->mode & S_IFMT;
 	struct fakedb_key key;
 
-	return owner_parent(dirfd, name, &key, &record) && (record.mode & 02000) ? record.gid : GID_UNCHANGED;
+	/* Where there are no birth times, something may be known of the file that had the number before. */
+	if (owner_record(dirfd, name, flags, &key, &old)) {
+		(void)fakedb_forget(&engine.db, &key);
+		(void)owner_record(dirfd, name, flags, &key, &old);
+	}
+	if (!old.mode)
+		return 0;
+	if (from->gid != GID_UNCHANGED) {
+		record.gid = from->gid;
+		if (type == S_IFDIR)
+			record.mode |= 02000;
+		else if ((record.mode & 02010) == 02010 && !keeps_set_gid(p, record.gid))
+			record.mode &= ~02000u;
+	}
+	if (record.uid || record.gid || (type == S_IFDIR && engine.owners == OWNERS_REAL))
+		record.has |= FAKEDB_OWNER;
+	if (type != S_IFLNK) {
+		record.mode = inherit_lists(p, from, &key, record.mode);
+		if ((record.mode & 07777) != (old.mode & 07777))
+			record.has |= FAKEDB_MODE;
+	}
+	if (type == S_IFCHR || type == S_IFBLK) {
+		record.has |= FAKEDB_MODE | FAKEDB_NODE;
+		record.rdev_major = new->rdev_major;
+		record.rdev_minor = new->rdev_minor;
+	}
+	if (!record.has)
+		return 0;
+	if (engine.owners)
+		record.has |= FAKEDB_MODE;
+	return fakedb_update(&engine.db, &key, &record);
 }
 
 long op_mkdir(struct call *c, const struct syscall_row *row)
 {
 	const struct process *p = process_current();
 	const struct path_arg *arg = &row->path[0];
-	uint32_t mode = (uint32_t)c->arg[arg->path + 1] & 01777, real_mode = mode;
+	uint32_t mode = (uint32_t)c->arg[arg->path + 1] & 01777;
 	struct scratch *s = scratch_get();
 	struct pin pin = { -1 };
+	struct heritage from;
 	struct where w;
 	long r = s ? path_resolve_pinned(p, s, c, arg, WANT_CREATE, &w, &pin) : -ENOMEM;
 
 	if (r >= 0) {
-		if (engine.pretend)
-			real_mode = (mode & 0777) | 0700;
-		r = SYS3(mkdirat, w.fd, w.name, real_mode);
-		if (r >= 0 && engine.pretend)
-			owner_created(p, w.fd, w.name, AT_SYMLINK_NOFOLLOW, mode & ~p->umask, real_mode,
-				      owner_parent_gid(w.fd, w.name), true);
+		r = SYS3(mkdirat, w.fd, w.name, engine.pretend ? (mode & 0777) | 0700 : mode);
+		if (r >= 0 && engine.pretend) {
+			owner_heritage(w.fd, w.name, &from);
+			(void)owner_created(p, w.fd, w.name, AT_SYMLINK_NOFOLLOW, &from,
+					    &(struct creation){ .mode = S_IFDIR | mode });
+		}
 	}
 	path_unpin(&pin);
 	scratch_put(s);
@@ -144,29 +180,37 @@ static uint32_t dev_minor(unsigned long dev)
 	return (uint32_t)((dev & 0xff) | ((dev >> 12) & 0xfff00));
 }
 
-/* A device node becomes an empty file that nobody can open, which is how opening it is noticed. */
-static long make_device(const struct process *p, const struct where *w, uint32_t mode, unsigned long dev)
+/* What can be made is told before the path is looked at: may_mknod() of the kernel. */
+static int may_make(uint32_t type)
 {
-	struct fakedb_record record = {
-		.has = FAKEDB_OWNER | FAKEDB_MODE | FAKEDB_NODE,
-		.uid = p->creds.fsuid,
-		.gid = p->creds.fsgid,
-		.mode = (mode & S_IFMT) | (mode & 07777 & ~p->umask),
-		.rdev_major = dev_major(dev),
-		.rdev_minor = dev_minor(dev),
-	};
-	struct fakedb_record old;
-	struct fakedb_key key;
-	long fd, r;
+	switch (type) {
+	case 0:
+	case S_IFREG:
+	case S_IFCHR:
+	case S_IFBLK:
+	case S_IFIFO:
+	case S_IFSOCK: return 0;
+	case S_IFDIR: return -EPERM;
+	default: return -EINVAL;
+	}
+}
 
-	if (!creds_capable(&p->creds, CAP_MKNOD))
-		return -EPERM;
-	fd = sys_openat(w->fd, w->name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return fd;
-	forget_stranger(&key, owner_record((int)fd, "", AT_EMPTY_PATH, &key, &old));
-	(void)sys_close((int)fd);
-	r = fakedb_update(&engine.db, &key, &record);
+/* A device node becomes an empty file that nobody can open, which is how opening it is noticed. */
+static long make_device(const struct process *p, const struct where *w, const struct heritage *from,
+			const struct creation *new)
+{
+	bool whiteout = (new->mode & S_IFMT) == S_IFCHR && !new->rdev_major && !new->rdev_minor;
+	struct stat st;
+	long r;
+
+	if (!whiteout && !creds_capable(&p->creds, CAP_MKNOD)) {
+		r = sys_fstatat(w->fd, w->name, &st, AT_SYMLINK_NOFOLLOW);
+		return r >= 0 ? -EEXIST : r == -ENOTDIR ? r : -EPERM;
+	}
+	r = SYS4(mknodat, w->fd, w->name, S_IFREG, 0);
+	if (r < 0)
+		return r;
+	r = owner_created(p, w->fd, w->name, AT_SYMLINK_NOFOLLOW, from, new);
 	if (r < 0)
 		(void)SYS3(unlinkat, w->fd, w->name, 0);
 	return r;
@@ -177,24 +221,36 @@ long op_mknod(struct call *c, const struct syscall_row *row)
 	const struct process *p = process_current();
 	const struct path_arg *arg = &row->path[0];
 	const unsigned long *rest = &c->arg[arg->path + 1];
-	uint32_t mode = (uint32_t)rest[0], type = mode & S_IFMT, real_mode = mode;
-	struct scratch *s = scratch_get();
+	uint32_t mode = (uint32_t)rest[0] & (S_IFMT | 07777), type = mode & S_IFMT;
+	struct creation new = {
+		.mode = type ? mode : S_IFREG | mode,
+		.rdev_major = dev_major(rest[1]),
+		.rdev_minor = dev_minor(rest[1]),
+	};
+	struct scratch *s;
 	struct pin pin = { -1 };
+	struct heritage from;
 	struct where w;
-	long r = s ? path_resolve_pinned(p, s, c, arg, WANT_CREATE, &w, &pin) : -ENOMEM;
+	long r = may_make(type);
 
 	if (r < 0)
+		return r;
+	s = scratch_get();
+	r = s ? path_resolve_pinned(p, s, c, arg, WANT_CREATE, &w, &pin) : -ENOMEM;
+	if (r < 0)
 		goto out;
-	if (engine.pretend && (type == S_IFCHR || type == S_IFBLK)) {
-		r = make_device(p, &w, mode, rest[1]);
+	if (!engine.pretend) {
+		r = SYS4(mknodat, w.fd, w.name, mode, rest[1]);
 		goto out;
 	}
-	if (engine.pretend)
-		real_mode = type | (mode & 0777) | 0600;
-	r = SYS4(mknodat, w.fd, w.name, real_mode, rest[1]);
-	if (r >= 0 && engine.pretend)
-		owner_created(p, w.fd, w.name, AT_SYMLINK_NOFOLLOW, mode & 07777 & ~p->umask, real_mode,
-			      owner_parent_gid(w.fd, w.name), false);
+	owner_heritage(w.fd, w.name, &from);
+	if (type == S_IFCHR || type == S_IFBLK) {
+		r = make_device(p, &w, &from, &new);
+		goto out;
+	}
+	r = SYS4(mknodat, w.fd, w.name, type | (mode & 0777) | 0600, rest[1]);
+	if (r >= 0)
+		(void)owner_created(p, w.fd, w.name, AT_SYMLINK_NOFOLLOW, &from, &new);
 out:
 	path_unpin(&pin);
 	scratch_put(s);
@@ -206,14 +262,17 @@ long op_symlink(struct call *c, const struct syscall_row *row)
 	const struct process *p = process_current();
 	struct scratch *s = scratch_get();
 	struct pin pin = { -1 };
+	struct heritage from;
 	struct where w;
 	long r = s ? path_resolve_pinned(p, s, c, &row->path[0], WANT_CREATE, &w, &pin) : -ENOMEM;
 
 	if (r >= 0) {
 		r = SYS3(symlinkat, c->arg[0], w.fd, w.name);
-		if (r >= 0 && engine.pretend)
-			owner_created(p, w.fd, w.name, AT_SYMLINK_NOFOLLOW, 0777 & ~(p->umask & 077), 0777,
-				      owner_parent_gid(w.fd, w.name), false);
+		if (r >= 0 && engine.pretend) {
+			owner_heritage(w.fd, w.name, &from);
+			(void)owner_created(p, w.fd, w.name, AT_SYMLINK_NOFOLLOW, &from,
+					    &(struct creation){ .mode = S_IFLNK | 0777 });
+		}
 	}
 	path_unpin(&pin);
 	scratch_put(s);
@@ -229,52 +288,95 @@ static bool adopt(struct fakedb_record *file)
 	return true;
 }
 
-static bool is_owner(const struct process *p, const struct fakedb_record *file)
+/* A file as owner_record() found it. */
+struct found {
+	struct fakedb_key key;
+	struct fakedb_record file;
+	bool known, adopted;
+};
+
+/* Returns whether it is there. */
+static bool find(int fd, const char *name, int flags, struct found *ret_found)
 {
-	return p->creds.fsuid == file->uid || creds_capable(&p->creds, CAP_FOWNER);
+	ret_found->known = owner_record(fd, name, flags, &ret_found->key, &ret_found->file);
+	ret_found->adopted = adopt(&ret_found->file);
+	return ret_found->file.mode;
 }
 
-long owner_chmod(const struct process *p, int fd, const char *name, int flags, uint32_t mode)
+/* Gives a file another mode. */
+static long set_mode(int fd, const char *name, int flags, struct found *f, uint32_t mode)
 {
-	struct fakedb_record file, record = { .has = FAKEDB_MODE };
-	struct fakedb_key key;
-	bool known = owner_record(fd, name, flags, &key, &file);
-	bool adopted = adopt(&file);
-	uint32_t type = file.mode & S_IFMT, real_mode;
-	bool whole; /* the mode is remembered even where it is the disk's */
+	uint32_t type = f->file.mode & S_IFMT;
+	uint32_t real_mode = type == S_IFDIR ? (mode & 01777) | 0700 : (mode & 0777) | 0600;
+	struct fakedb_record record = { .has = FAKEDB_MODE, .mode = type | mode };
+	/* The mode is remembered even where it is the disk's. */
+	bool whole = (f->file.has & FAKEDB_NODE) || engine.owners;
 	long r = 0;
 
-	if (!file.mode)
-		return sys_statx(fd, name, flags, 0, &(struct statx){ 0 }); /* the error */
-	if (!is_owner(p, &file))
-		return -EPERM;
-	mode &= 07777;
-	/* Only a member of the group, or one with CAP_FSETID, keeps the set-group-id bit. */
-	if (type != S_IFDIR && (mode & 02000) && !creds_in_group(&p->creds, file.gid) &&
-	    !creds_capable(&p->creds, CAP_FSETID))
-		mode &= ~02000u;
-	real_mode = (mode & (type == S_IFDIR ? 01777 : 0777)) | (type == S_IFDIR ? 0700 : 0600);
-	if (type == S_IFLNK)
-		return -EOPNOTSUPP;
-	if (!(file.has & FAKEDB_NODE)) {
-		if (flags & AT_EMPTY_PATH)
-			r = SYS2(fchmod, fd, real_mode);
-		else
-			r = SYS3(fchmodat, fd, name, real_mode);
-		if (r < 0)
-			return r;
-	}
-	record.mode = type | mode;
-	if (adopted)
+	if (!(f->file.has & FAKEDB_NODE))
+		r = flags & AT_EMPTY_PATH ? SYS2(fchmod, fd, real_mode) : SYS3(fchmodat, fd, name, real_mode);
+	if (r < 0)
+		return r;
+	if (f->adopted)
 		record.has |= FAKEDB_OWNER;
 	/* dpkg makes every file with mode 0 and changes it at last: what pretends nothing any more needs no record, and
 	 * each stat of it no second look. */
-	whole = (file.has & FAKEDB_NODE) || engine.owners;
-	if (known && mode == real_mode && !whole)
-		return fakedb_withdraw(&engine.db, &key, FAKEDB_MODE);
-	if (mode != real_mode || (known && whole) || adopted)
-		r = fakedb_update(&engine.db, &key, &record);
+	if (f->known && mode == real_mode && !whole)
+		return fakedb_withdraw(&engine.db, &f->key, FAKEDB_MODE);
+	if (mode != real_mode || (f->known && whole) || f->adopted)
+		r = fakedb_update(&engine.db, &f->key, &record);
 	return r;
+}
+
+/* chmod(2) of a file given by (fd, name) or, with AT_EMPTY_PATH, by fd alone. */
+static long change_mode(const struct process *p, int fd, const char *name, int flags, uint32_t mode)
+{
+	struct found f;
+	struct acl acl;
+
+	if (!find(fd, name, flags, &f))
+		return sys_statx(fd, name, flags, 0, &(struct statx){ 0 }); /* the error */
+	if ((f.file.mode & S_IFMT) == S_IFLNK)
+		return -EOPNOTSUPP;
+	if (!access_is_owner(p, &f.file))
+		return -EPERM;
+	mode &= 07777;
+	if ((mode & 02000) && !keeps_set_gid(p, f.file.gid))
+		mode &= ~02000u;
+	if ((f.file.has & FAKEDB_XATTR) && acl_recall(&f.key, ACL_ACCESS, &acl)) {
+		acl_set_mode(&acl, mode);
+		(void)acl_remember(&f.key, ACL_ACCESS, &acl);
+	}
+	return set_mode(fd, name, flags, &f, mode);
+}
+
+long owner_set_list(const struct process *p, int fd, const char *name, int flags, const char *list, struct acl *acl)
+{
+	bool is_access = str_eq(list, ACL_ACCESS), extended;
+	struct found f;
+	uint32_t mode;
+	long r;
+
+	(void)find(fd, name, flags, &f);
+	if ((f.file.mode & S_IFMT) == S_IFLNK)
+		return -EOPNOTSUPP;
+	if (!is_access && (f.file.mode & S_IFMT) != S_IFDIR)
+		return acl->n ? -EACCES : 0;
+	if (!access_is_owner(p, &f.file))
+		return -EPERM;
+	if (acl->n && !acl_is_valid(acl))
+		return -EINVAL;
+	if (is_access && acl->n) {
+		mode = acl_mode(acl, &extended) | (f.file.mode & 07000);
+		if ((mode & 02000) && !keeps_set_gid(p, f.file.gid))
+			mode &= ~02000u;
+		r = set_mode(fd, name, flags, &f, mode);
+		if (r < 0)
+			return r;
+		if (!extended)
+			acl->n = 0;
+	}
+	return acl_remember(&f.key, list, acl);
 }
 
 long op_chmod(struct call *c, const struct syscall_row *row)
@@ -297,7 +399,7 @@ long op_chmod(struct call *c, const struct syscall_row *row)
 		int at = empty ? AT_EMPTY_PATH : w.magic ? 0 : AT_SYMLINK_NOFOLLOW;
 
 		if (engine.pretend)
-			r = owner_chmod(p, w.fd, w.name, at, mode);
+			r = change_mode(p, w.fd, w.name, at, mode);
 		else if (flags)
 			r = SYS4(fchmodat2, w.fd, w.name, mode, flags);
 		else
@@ -317,7 +419,26 @@ long op_fchmod(struct call *c)
 
 	if (r < 0 || (r & O_PATH) || sys_fstat(fd, &st) < 0)
 		return -EBADF;
-	return owner_chmod(process_current(), fd, "", AT_EMPTY_PATH, (uint32_t)c->arg[1]);
+	return change_mode(process_current(), fd, "", AT_EMPTY_PATH, (uint32_t)c->arg[1]);
+}
+
+/* What set-id bits of a mode stay when somebody changes the file: setattr_should_drop_suidgid(). */
+static uint32_t without_set_id(const struct process *p, const struct fakedb_record *file)
+{
+	uint32_t mode = file->mode & 07777 & ~04000u;
+
+	return (mode & 02010) == 02010 || !keeps_set_gid(p, file->gid) ? mode & ~02000u : mode;
+}
+
+static bool may_chown(const struct process *p, const struct fakedb_record *file, uint32_t uid, uint32_t gid)
+{
+	if (creds_capable(&p->creds, CAP_CHOWN))
+		return true;
+	if (p->creds.fsuid != file->uid && (uid != ~0u || gid != ~0u))
+		return false;
+	if (uid != ~0u && uid != file->uid)
+		return false;
+	return gid == ~0u || gid == file->gid || creds_in_group(&p->creds, gid);
 }
 
 /* chown(2): the ids are pretended, ids of -1 stay. What is real is a change to no ids, which sets the time of change
@@ -327,46 +448,47 @@ static long change_owner(const struct process *p, int fd, const char *name, int 
 {
 	struct fakedb_record file, record = { .has = FAKEDB_OWNER };
 	struct fakedb_key key;
-	uint32_t mode;
 	long r;
-	bool privileged = creds_capable(&p->creds, CAP_CHOWN);
 
 	(void)owner_record(fd, name, flags, &key, &file);
 	if (!file.mode)
 		return sys_statx(fd, name, flags, 0, &(struct statx){ 0 });
 	(void)adopt(&file);
-	if (!privileged) {
-		if (p->creds.fsuid != file.uid && (uid != ~0u || gid != ~0u))
-			return -EPERM;
-		if (uid != ~0u && uid != file.uid)
-			return -EPERM;
-		if (gid != ~0u && gid != file.gid && !creds_in_group(&p->creds, gid))
-			return -EPERM;
-	}
 	record.uid = uid == ~0u ? file.uid : uid;
 	record.gid = gid == ~0u ? file.gid : gid;
-	/* Set-id bits go, as in the kernel's setattr_should_drop_sgid(). */
-	mode = file.mode & 07777;
-	if ((file.mode & S_IFMT) != S_IFDIR && (mode & 06000)) {
-		mode &= ~04000u;
-		if (mode & 010)
-			mode &= ~02000u;
-		if (mode != (file.mode & 07777))
-			record.has |= FAKEDB_MODE;
-	}
-	record.mode = (file.mode & S_IFMT) | mode;
-	if (engine.owners)
+	record.mode = (file.mode & S_IFMT) == S_IFDIR ? file.mode & 07777 : without_set_id(p, &file);
+	if (record.mode != (file.mode & 07777))
 		record.has |= FAKEDB_MODE;
+	record.mode |= file.mode & S_IFMT;
+	if (!may_chown(p, &file, uid, gid) || ((record.has & FAKEDB_MODE) && !access_is_owner(p, &file)))
+		return -EPERM;
 	r = SYS5(fchownat, fd, name, -1, -1, flags);
 	if (r == -EROFS)
 		return r;
-	if (!(file.has & FAKEDB_OWNER) && record.uid == file.uid && record.gid == file.gid &&
-	    !(record.has & FAKEDB_MODE))
-		return 0;
 	/* Capabilities of a file do not survive a new owner either. */
+	if ((file.has & FAKEDB_XATTR) && (file.mode & S_IFMT) != S_IFDIR)
+		(void)fakedb_removexattr(&engine.db, &key, "security.capability");
+	if (engine.owners)
+		record.has |= FAKEDB_MODE;
+	else if (!(file.has & FAKEDB_OWNER) && record.uid == file.uid && record.gid == file.gid)
+		record.has &= ~(uint32_t)FAKEDB_OWNER;
+	return record.has ? fakedb_update(&engine.db, &key, &record) : 0;
+}
+
+void owner_written(const struct process *p, int fd, const char *name, int flags)
+{
+	struct fakedb_record file, record = { .has = FAKEDB_MODE };
+	struct fakedb_key key;
+	struct stat st;
+
+	if (sys_fstatat(fd, name, &st, flags) < 0 || !fakedb_maybe(&engine.db, st.st_ino) ||
+	    !owner_record(fd, name, flags, &key, &file) || (file.mode & S_IFMT) != S_IFREG)
+		return;
 	if (file.has & FAKEDB_XATTR)
 		(void)fakedb_removexattr(&engine.db, &key, "security.capability");
-	return fakedb_update(&engine.db, &key, &record);
+	record.mode = without_set_id(p, &file);
+	if (record.mode != (file.mode & 07777) && !creds_capable(&p->creds, CAP_FSETID))
+		(void)fakedb_update(&engine.db, &key, &record);
 }
 
 long op_chown(struct call *c, const struct syscall_row *row)

@@ -175,8 +175,9 @@ void path_unpin(const struct pin *pin)
 		(void)sys_close(pin->fd);
 }
 
-int path_resolve_pinned(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
-			unsigned want, struct where *ret_where, struct pin *ret_pin)
+/* path_resolve_pinned(), without asking whether the process may. */
+static int resolve_pinned(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
+			  unsigned want, struct where *ret_where, struct pin *ret_pin)
 {
 	int r = 0;
 
@@ -186,28 +187,47 @@ int path_resolve_pinned(const struct process *p, struct scratch *s, const struct
 		if (r < 0)
 			return r;
 		r = path_pin(s, ret_where, ret_pin);
-		if (r >= 0 && arg->rule == RULE_PARENT)
-			return access_name(p, ret_where, want & WANT_CREATE);
 		if (r != -ELOOP)
 			return r;
 	}
 	return r;
 }
 
-/* Whether these are no times of the guest's choice: then writing is as good as owning. */
-static bool is_now(long nr, const void *times)
+int path_resolve_pinned(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
+			unsigned want, struct where *ret_where, struct pin *ret_pin)
+{
+	int r = resolve_pinned(p, s, c, arg, want, ret_where, ret_pin);
+
+	return r >= 0 && arg->rule == RULE_PARENT ? access_name(p, ret_where, want & WANT_CREATE) : r;
+}
+
+/* What times a call is to set. */
+enum times {
+	TIMES_GIVEN, /* of the guest's choice */
+	TIMES_NOW,   /* then writing is as good as owning */
+	TIMES_NONE,  /* then nothing is looked at, not even the path */
+};
+
+static enum times times_kind(long nr, const void *times)
 {
 	/* struct timespec: seconds, nanoseconds; where words are small, the other call has it of 64-bit numbers. */
+	const long now = (1l << 30) - 1, omit = (1l << 30) - 2;
 	const long *t = times;
 	const int64_t *wide = times;
-	const long utime_now = (1l << 30) - 1;
+	long a, b;
 
 	if (!times)
-		return true;
-	if (nr == __NR_utimensat_time64)
-		return guest_readable(times, 4 * sizeof(*wide)) && (int32_t)wide[1] == utime_now &&
-		       (int32_t)wide[3] == utime_now;
-	return nr == __NR_utimensat && guest_readable(times, 4 * sizeof(*t)) && t[1] == utime_now && t[3] == utime_now;
+		return TIMES_NOW;
+	if (nr == __NR_utimensat_time64 && guest_readable(times, 4 * sizeof(*wide))) {
+		a = (int32_t)wide[1];
+		b = (int32_t)wide[3];
+	} else if (nr == __NR_utimensat && guest_readable(times, 4 * sizeof(*t))) {
+		a = t[1];
+		b = t[3];
+	} else {
+		return TIMES_GIVEN;
+	}
+	return a == now && b == now ? TIMES_NOW : a == omit && b == omit ? TIMES_NONE : TIMES_GIVEN;
 }
 
 long op_at(struct call *c, const struct syscall_row *row, unsigned want)
@@ -216,10 +236,13 @@ long op_at(struct call *c, const struct syscall_row *row, unsigned want)
 	const struct path_arg *arg = &row->path[0];
 	struct pin pin = { -1 };
 	unsigned long a[6];
+	enum times times = want & WANT_WRITE ? times_kind(c->nr, (void *)c->arg[2]) : TIMES_GIVEN;
 	struct scratch *s;
 	struct where w;
 	long r;
 
+	if (times == TIMES_NONE)
+		return 0;
 	memcpy(a, c->arg, sizeof(a));
 	/* utimensat and futimesat: no path means the descriptor itself. */
 	if (a[arg->path]) {
@@ -229,7 +252,7 @@ long op_at(struct call *c, const struct syscall_row *row, unsigned want)
 			a[arg->dirfd] = (unsigned long)w.fd;
 			a[arg->path] = (unsigned long)w.name;
 			if (want & WANT_WRITE)
-				r = access_times(p, &w, w.magic ? 0 : AT_SYMLINK_NOFOLLOW, is_now(c->nr, (void *)a[2]));
+				r = access_times(p, &w, w.magic ? 0 : AT_SYMLINK_NOFOLLOW, times == TIMES_NOW);
 		}
 		if (r >= 0) {
 			r = arch_syscall6(c->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4],
@@ -240,28 +263,55 @@ long op_at(struct call *c, const struct syscall_row *row, unsigned want)
 		return r;
 	}
 	w = (struct where){ .fd = (int)a[arg->dirfd], .name = "" };
-	r = access_times(p, &w, AT_EMPTY_PATH, is_now(c->nr, (void *)a[2]));
+	r = access_times(p, &w, AT_EMPTY_PATH, times == TIMES_NOW);
 	if (r < 0)
 		return r;
 	return arch_syscall6(c->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
 }
 
-/* Of truncate(2), utime(2) and utimes(2), which follow links. */
-static int access_held(const struct process *p, const struct call *c, const char *string, const struct pin *pin)
+/* What path_hold() holds, as the calls that know descriptors have it. */
+struct held {
+	struct where w;
+	int flags;
+};
+
+static struct held held_by(const char *string, const struct pin *pin)
 {
-	struct where w = { .fd = AT_FDCWD, .name = string };
-	int flags = 0;
+	if (pin->fd >= 0)
+		return (struct held){ .w = { .fd = pin->fd, .name = "" }, .flags = AT_EMPTY_PATH };
+	return (struct held){ .w = { .fd = AT_FDCWD, .name = string } };
+}
 
-	if (pin->fd >= 0) {
-		w = (struct where){ .fd = pin->fd, .name = "" };
-		flags = AT_EMPTY_PATH;
-	}
-	if (c->nr == __NR_truncate || c->nr == __NR_truncate64) {
-		int r = access_file(p, ACCESS_AS_EFFECTIVE, w.fd, w.name, flags, ACCESS_WRITE);
+static bool is_truncate(const struct call *c)
+{
+	return c->nr == __NR_truncate || c->nr == __NR_truncate64;
+}
 
-		return r < 0 ? r : running_refuses(p, w.fd, w.name, flags);
+/* Of truncate(2), utime(2) and utimes(2), which follow links. */
+static int access_held(const struct process *p, const struct call *c, const struct held *h)
+{
+	int r;
+
+	if (!is_truncate(c))
+		return access_times(p, &h->w, h->flags, times_kind(c->nr, (void *)c->arg[1]) == TIMES_NOW);
+	r = access_truncate(p, h->w.fd, h->w.name, h->flags);
+	return r < 0 ? r : running_refuses(p, h->w.fd, h->w.name, h->flags);
+}
+
+/* truncate(2) of what is read-only: whether it may be written at all is asked before. */
+static long truncate_read_only(const struct process *p, struct scratch *s, int dirfd, const char *path)
+{
+	struct pin pin = { -1 };
+	const char *string;
+	struct held h;
+	long r = path_hold(p, s, dirfd, path, WANT_FOLLOW | WANT_WALK, &string, &pin);
+
+	if (r >= 0) {
+		h = held_by(string, &pin);
+		r = access_truncate(p, h.w.fd, h.w.name, h.flags);
 	}
-	return access_times(p, &w, flags, is_now(c->nr, (void *)c->arg[1]));
+	path_unpin(&pin);
+	return r < 0 ? r : -EROFS;
 }
 
 long op_string(struct call *c, const struct syscall_row *row, unsigned want)
@@ -272,15 +322,23 @@ long op_string(struct call *c, const struct syscall_row *row, unsigned want)
 	struct pin pin = { -1 };
 	const char *path = NULL, *string;
 	int dirfd = AT_FDCWD;
+	struct held h;
 	long r = s ? path_argument(c, arg, &dirfd, &path) : -ENOMEM;
 
 	if (r >= 0)
 		r = path_hold(p, s, dirfd, path, want | path_want(c, arg), &string, &pin);
-	if (r >= 0 && (want & WANT_WRITE))
-		r = access_held(p, c, string, &pin);
-	if (r >= 0)
+	if (r == -EROFS && is_truncate(c))
+		r = truncate_read_only(p, s, dirfd, path);
+	if (r >= 0) {
+		h = held_by(string, &pin);
+		r = want & WANT_WRITE ? access_held(p, c, &h) : 0;
+	}
+	if (r >= 0) {
 		r = arch_syscall6(c->nr, (long)string, (long)c->arg[1], (long)c->arg[2], (long)c->arg[3],
 				  (long)c->arg[4], (long)c->arg[5]);
+		if (r >= 0 && is_truncate(c) && engine.pretend)
+			owner_written(p, h.w.fd, h.w.name, h.flags);
+	}
 	path_unpin(&pin);
 	scratch_put(s);
 	return r;
@@ -363,27 +421,49 @@ long op_readlink(struct call *c, const struct syscall_row *row)
 	return r;
 }
 
+static long real_access(const struct where *w, int mode, int flags)
+{
+	long r = SYS4(faccessat2, w->fd, w->name, mode, flags);
+
+	if (r == -ENOSYS && !(flags & ~AT_EACCESS))
+		r = SYS3(faccessat, w->fd, w->name, mode);
+	return r;
+}
+
+/* Whether a read-only mount matters: it does not to devices, pipes and sockets. */
+static bool is_stored(const struct where *w, int flags)
+{
+	struct fakedb_record file;
+	struct fakedb_key key;
+
+	(void)owner_record(w->fd, w->name, flags, &key, &file);
+	file.mode &= S_IFMT;
+	return file.mode == S_IFREG || file.mode == S_IFDIR || file.mode == S_IFLNK;
+}
+
 /* access(2) with the real ids asks what the process could do; root may read and write all, and run what anybody may. */
 long op_access(struct call *c, const struct syscall_row *row)
 {
 	const struct process *p = process_current();
 	const struct path_arg *arg = &row->path[0];
 	int mode = (int)c->arg[arg->path + 1];
-	int flags = row->path[0].rule == RULE_NOFOLLOW_IF ? (int)c->arg[3] : 0;
+	int flags = row->path[0].rule == RULE_NOFOLLOW_IF ? (int)c->arg[3] : 0, at;
 	enum access_as as = flags & AT_EACCESS ? ACCESS_AS_EFFECTIVE : ACCESS_AS_REAL;
 	struct scratch *s = scratch_get();
 	struct where w;
 	long r;
 
 	r = s ? path_resolve(p, s, c, arg, as == ACCESS_AS_REAL ? WANT_AS_REAL : 0, &w) : -ENOMEM;
-	if (r >= 0 && (mode & 2) && w.read_only)
-		r = -EROFS;
-	if (r >= 0 && (mode & ~7) == 0)
-		r = access_file(p, as, w.fd, w.name, w.magic ? 0 : AT_SYMLINK_NOFOLLOW, (unsigned)mode);
 	if (r >= 0) {
-		r = SYS4(faccessat2, w.fd, w.name, mode, flags);
-		if (r == -ENOSYS && !(flags & ~AT_EACCESS))
-			r = SYS3(faccessat, w.fd, w.name, mode);
+		at = w.magic ? 0 : AT_SYMLINK_NOFOLLOW;
+		if ((mode & ~7) == 0)
+			r = access_file(p, as, w.fd, w.name, at, (unsigned)mode);
+		if (r >= 0)
+			r = real_access(&w, mode, flags);
+		if (r == -EACCES)
+			r = access_refused(p, as, w.fd, w.name, at, (unsigned)mode);
+		if (r >= 0 && (mode & ACCESS_WRITE) && w.read_only && is_stored(&w, at))
+			r = -EROFS;
 	}
 	scratch_put(s);
 	return r;
@@ -417,8 +497,8 @@ long op_chdir(struct call *c)
 	if (r >= 0)
 		r = path_hold(p, s, AT_FDCWD, (char *)c->arg[0], WANT_FOLLOW, &string, &pin);
 	if (r >= 0)
-		r = pin.fd >= 0 ? access_file(p, ACCESS_AS_EFFECTIVE, pin.fd, "", AT_EMPTY_PATH, ACCESS_EXECUTE) :
-				  access_file(p, ACCESS_AS_EFFECTIVE, AT_FDCWD, string, 0, ACCESS_EXECUTE);
+		r = pin.fd >= 0 ? access_search(p, pin.fd, "", AT_EMPTY_PATH) :
+				  access_search(p, AT_FDCWD, string, 0);
 	if (r >= 0)
 		r = pin.fd >= 0 ? SYS1(fchdir, pin.fd) : SYS1(chdir, string);
 	path_unpin(&pin);
@@ -433,7 +513,7 @@ long op_fchdir(struct call *c)
 
 	if ((int)c->arg[0] == engine.root_fd && engine.root_fd >= 0)
 		return -EBADF;
-	r = access_file(process_current(), ACCESS_AS_EFFECTIVE, (int)c->arg[0], "", AT_EMPTY_PATH, ACCESS_EXECUTE);
+	r = access_search(process_current(), (int)c->arg[0], "", AT_EMPTY_PATH);
 	if (r < 0)
 		return r;
 	r = SYS1(fchdir, c->arg[0]);
@@ -620,6 +700,14 @@ long op_unlink(struct call *c, const struct syscall_row *row)
 	return r;
 }
 
+/* Of two names where one cannot be changed and the other can, the first is on another mount. */
+static long rename_error(long from, long to)
+{
+	if ((from == -EROFS && to >= 0) || (to == -EROFS && from >= 0))
+		return -EXDEV;
+	return from < 0 ? from : to;
+}
+
 long op_rename(struct call *c, const struct syscall_row *row)
 {
 	const struct process *p = process_current();
@@ -629,12 +717,12 @@ long op_rename(struct call *c, const struct syscall_row *row)
 	struct where from, to;
 	struct stat st;
 	bool directory;
-	long r = s && t ? path_resolve_pinned(p, s, c, &row->path[0], 0, &from, &from_pin) : -ENOMEM;
+	long r = s && t ? resolve_pinned(p, s, c, &row->path[0], 0, &from, &from_pin) : -ENOMEM;
 
+	if (r >= 0 || r == -EROFS)
+		r = rename_error(r, resolve_pinned(p, t, c, &row->path[1], 0, &to, &to_pin));
 	if (r >= 0)
-		r = path_resolve_pinned(p, t, c, &row->path[1], 0, &to, &to_pin);
-	if (r >= 0)
-		r = access_rename(p, &from, &to);
+		r = access_rename(p, &from, &to, flags);
 	if (r >= 0) {
 		/* What was there before; RENAME_EXCHANGE keeps it. */
 		struct doomed doomed = flags ? (struct doomed){ 0 } : doom(&to);
@@ -672,6 +760,7 @@ long op_link(struct call *c, const struct syscall_row *row)
 	char self[40] = "/proc/self/fd/";
 	struct pin from_pin = { -1 }, to_pin = { -1 };
 	struct where from, to;
+	struct stat st;
 	long r = -ENOMEM;
 
 	if (!s || !t)
@@ -697,12 +786,16 @@ long op_link(struct call *c, const struct syscall_row *row)
 			from = (struct where){ .fd = (int)c->arg[0], .name = "" };
 	} else {
 		r = path_resolve_pinned(p, s, c, &row->path[0], 0, &from, &from_pin);
-		if (r >= 0)
-			r = access_link(p, &from, AT_SYMLINK_NOFOLLOW);
 		if (r < 0)
 			goto out;
 	}
-	r = path_resolve_pinned(p, t, c, &row->path[1], WANT_CREATE, &to, &to_pin);
+	r = resolve_pinned(p, t, c, &row->path[1], WANT_CREATE, &to, &to_pin);
+	if (r >= 0 && from.read_only && sys_fstatat(from.fd, from.name, &st, AT_SYMLINK_NOFOLLOW) >= 0)
+		r = -EXDEV;
+	if (r >= 0 && !from.magic)
+		r = access_link(p, &from, AT_SYMLINK_NOFOLLOW);
+	if (r >= 0)
+		r = access_name(p, &to, true);
 	if (r >= 0)
 		r = SYS5(linkat, from.fd, from.name, to.fd, to.name,
 			 from.magic ? AT_SYMLINK_FOLLOW : *from.name ? 0 : AT_EMPTY_PATH);

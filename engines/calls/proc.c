@@ -112,6 +112,21 @@ static char *put_caps(char *d, const char *label, uint64_t caps)
 	return d;
 }
 
+/* The lines of another process' status that say who it is. */
+static void write_other_line(const struct ids *ids, struct scratch *s, int out, const char *line, size_t n)
+{
+	char *d = s->link;
+
+	if (str_has_prefix(line, "Uid:", 4))
+		d = put_ids(d, "Uid:", ids->ruid, ids->euid, ids->suid, ids->euid);
+	else if (str_has_prefix(line, "Gid:", 4))
+		d = put_ids(d, "Gid:", ids->rgid, ids->egid, ids->sgid, ids->egid);
+	if (d == s->link)
+		(void)sys_write(out, line, n);
+	else
+		(void)sys_write(out, s->link, (size_t)(d - s->link));
+}
+
 /* The lines of status that say who the process is. */
 static void write_status_line(const struct process *p, struct scratch *s, int out, char *line, size_t n)
 {
@@ -139,10 +154,11 @@ static void write_status_line(const struct process *p, struct scratch *s, int ou
 	} else if (str_has_prefix(line, "Groups:", 7)) {
 		d = put(d, "Groups:\t");
 		for (unsigned i = 0; i < c->n_groups; i++) {
+			if (i)
+				*d++ = ' ';
 			d += str_from_u64(d, c->groups[i]);
-			*d++ = ' ';
 		}
-		*d++ = '\n';
+		d = put(d, " \n");
 	} else if (str_has_prefix(line, "CapInh:", 7)) {
 		d = put_caps(d, "CapInh:", c->cap_inheritable);
 	} else if (str_has_prefix(line, "CapPrm:", 7)) {
@@ -166,7 +182,9 @@ static void write_status_line(const struct process *p, struct scratch *s, int ou
 	(void)sys_write(out, s->link, (size_t)(d - s->link));
 }
 
-static long copy_lines(const struct process *p, struct scratch *s, int in, int out, enum kind kind)
+/* `other` is who a process that is not this one pretends to be. */
+static long copy_lines(const struct process *p, struct scratch *s, int in, int out, enum kind kind,
+		       const struct ids *other)
 {
 	size_t have = 0;
 	long n;
@@ -183,6 +201,8 @@ static long copy_lines(const struct process *p, struct scratch *s, int in, int o
 				continue;
 			if (kind == KIND_MAPS)
 				write_maps_line(p, s, out, line, (size_t)(q + 1 - line));
+			else if (other)
+				write_other_line(other, s, out, line, (size_t)(q + 1 - line));
 			else
 				write_status_line(p, s, out, line, (size_t)(q + 1 - line));
 			line = q + 1;
@@ -200,9 +220,11 @@ long proc_open(const struct process *p, struct scratch *s, const char *name, lon
 {
 	int pid = 0;
 	enum kind kind = classify(name, &pid);
+	bool is_other = kind == KIND_STATUS && !own_process(pid);
+	struct ids ids;
 	long in, out, r;
 
-	if (kind == KIND_NONE || (kind == KIND_STATUS && !own_process(pid)))
+	if (kind == KIND_NONE || (is_other && (!engine.pretend || !ids_of(pid, &ids))))
 		return -ENOSYS;
 	in = sys_openat(AT_FDCWD, name, (int)flags | O_CLOEXEC, 0);
 	if (in < 0)
@@ -211,7 +233,7 @@ long proc_open(const struct process *p, struct scratch *s, const char *name, lon
 	if (out < 0)
 		return in; /* without memory files the host's paths show */
 	name_fakedb(s);
-	r = copy_lines(p, s, (int)in, (int)out, kind);
+	r = copy_lines(p, s, (int)in, (int)out, kind, is_other ? &ids : NULL);
 	(void)sys_close((int)in);
 	if (r < 0) {
 		(void)sys_close((int)out);

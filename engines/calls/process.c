@@ -187,7 +187,7 @@ struct creds *process_creds_begin(void)
 }
 
 /* A C library has every thread make the change in turn: with the last of them it is the process'. */
-void process_creds_end(void)
+static void settle_threads(void)
 {
 	struct thread *mine = threads_apart ? find_thread() : NULL;
 	int alive, same = 0;
@@ -213,6 +213,12 @@ void process_creds_end(void)
 		processes[0].creds = mine->process.creds;
 		forget_threads();
 	}
+}
+
+void process_creds_end(void)
+{
+	settle_threads();
+	ids_publish(&process_current()->creds);
 }
 
 void process_before_vfork(void)

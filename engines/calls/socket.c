@@ -278,6 +278,15 @@ static size_t address_out(const struct process *p, struct sockaddr_un *a, size_t
 	return n;
 }
 
+static void socket_created(const struct process *p, const struct sockaddr_un *address)
+{
+	struct heritage from;
+
+	owner_heritage(AT_FDCWD, address->sun_path, &from);
+	(void)owner_created(p, AT_FDCWD, address->sun_path, AT_SYMLINK_NOFOLLOW, &from,
+			    &(struct creation){ .mode = S_IFSOCK | 0777 });
+}
+
 long op_bind_connect(struct call *c, const struct syscall_row *row)
 {
 	const struct process *p = process_current();
@@ -296,9 +305,7 @@ long op_bind_connect(struct call *c, const struct syscall_row *row)
 	else
 		r = arch_syscall3(c->nr, (long)c->arg[0], (long)&address, r);
 	if (r >= 0 && bind && engine.pretend && is_path((void *)c->arg[1], (unsigned)c->arg[2]))
-		owner_created(p, AT_FDCWD,
-			      engine.translate ? address.sun_path : ((struct sockaddr_un *)c->arg[1])->sun_path,
-			      AT_SYMLINK_NOFOLLOW, 0777 & ~p->umask, 0777, GID_UNCHANGED, false);
+		socket_created(p, engine.translate ? &address : (void *)c->arg[1]);
 	if (fd >= 0)
 		(void)sys_close(fd);
 	return r;
@@ -320,14 +327,20 @@ long op_sendto(struct call *c)
 	return r;
 }
 
+/* struct ucred */
+struct sender {
+	int pid;
+	uint32_t uid, gid;
+};
+
 struct control {
 	size_t size;
 	int level, type;
-	uint32_t pid, uid, gid;
+	struct sender sender;
 };
 
-#define CONTROL_HEADER offsetof(struct control, pid)
-#define CONTROL_SIZE (offsetof(struct control, gid) + sizeof(uint32_t))
+#define CONTROL_HEADER offsetof(struct control, sender)
+#define CONTROL_SIZE (CONTROL_HEADER + sizeof(struct sender))
 
 /* Where the next one begins: they are aligned as words are. */
 static size_t control_after(size_t at, const struct control *k)
@@ -350,8 +363,8 @@ static long send_control(const struct process *p, struct msghdr *m, char *copy, 
 		if (k->size < CONTROL_HEADER)
 			break;
 		if (k->level == SOL_SOCKET_NR && k->type == SCM_CREDENTIALS_NR) {
-			k->uid = engine.uid;
-			k->gid = engine.gid;
+			k->sender.uid = engine.uid;
+			k->sender.gid = engine.gid;
 		}
 		at = control_after(at, k);
 	}
@@ -456,7 +469,21 @@ long op_name_out(struct call *c, unsigned address_arg, unsigned length_arg)
 	return given < 0 ? given : r;
 }
 
-/* Credentials that came with a message: the real user is root. */
+/* Of the real user it is told who he pretends to be; who is gone, was root. */
+static void pretend_sender(struct sender *who)
+{
+	struct ids ids = { 0 };
+
+	if (who->uid != engine.uid)
+		return;
+	if (who->pid)
+		(void)ids_of(who->pid, &ids);
+	who->uid = ids.euid;
+	if (who->gid == engine.gid)
+		who->gid = ids.egid;
+}
+
+/* Credentials that came with a message. */
 static void received_control(const struct msghdr *m)
 {
 	char *control = m->control;
@@ -466,12 +493,8 @@ static void received_control(const struct msghdr *m)
 
 		if (k->size < CONTROL_HEADER)
 			break;
-		if (k->level == SOL_SOCKET_NR && k->type == SCM_CREDENTIALS_NR) {
-			if (k->uid == engine.uid)
-				k->uid = 0;
-			if (k->gid == engine.gid)
-				k->gid = 0;
-		}
+		if (k->level == SOL_SOCKET_NR && k->type == SCM_CREDENTIALS_NR)
+			pretend_sender(&k->sender);
 		at = control_after(at, k);
 	}
 }
@@ -519,21 +542,14 @@ long op_recvmmsg(struct call *c)
 	return r;
 }
 
-/* SO_PEERCRED: the real user is root, for that is what the container's first process is. */
+/* SO_PEERCRED: the kernel knows who the peer was when it connected, this who it is now. */
 long op_getsockopt(struct call *c)
 {
-	struct {
-		int pid;
-		uint32_t uid, gid;
-	} *peer = (void *)c->arg[3];
+	struct sender *peer = (void *)c->arg[3];
 	long r = SYS5(getsockopt, c->arg[0], c->arg[1], c->arg[2], c->arg[3], c->arg[4]);
 
 	if (r >= 0 && c->arg[1] == SOL_SOCKET_NR && c->arg[2] == SO_PEERCRED_NR &&
-	    *(int *)c->arg[4] >= (int)sizeof(*peer)) {
-		if (peer->uid == engine.uid)
-			peer->uid = 0;
-		if (peer->gid == engine.gid)
-			peer->gid = 0;
-	}
+	    *(int *)c->arg[4] >= (int)sizeof(*peer))
+		pretend_sender(peer);
 	return r;
 }

@@ -380,6 +380,7 @@ static _Noreturn void resume(char **envp)
 	restore_root(state.root_fd);
 	set_up_view(state.root_fd);
 	hide_descriptors();
+	ids_publish(&p->creds);
 	p->umask = state.umask;
 	p->seccomp = state.seccomp;
 	engine.exe = plan.command[0];

@@ -2,32 +2,32 @@
  * cannot set or would lock himself out with, are remembered in the fakedb. xattr(7). */
 #include <linux/errno.h>
 #include <linux/limits.h>
+#include <linux/xattr.h>
 
 #include "calls.h"
 
 #define CAP_SYS_ADMIN 21
 #define CAP_SETFCAP 31
-#define CAP_FOWNER 3
 
-#define ACL_ACCESS "system.posix_acl_access"
-#define ACL_VERSION 2 /* POSIX_ACL_XATTR_VERSION of linux/posix_acl_xattr.h, whose structs these are */
+static bool is_list(const char *name)
+{
+	return str_eq(name, ACL_ACCESS) || str_eq(name, ACL_DEFAULT);
+}
 
-struct acl_entry {
-	uint16_t tag, perm;
-	uint32_t id;
-};
-
-enum acl_tag {
-	ACL_USER_OBJ = 0x01,
-	ACL_GROUP_OBJ = 0x04,
-	ACL_MASK = 0x10,
-	ACL_OTHER = 0x20,
-};
+static bool is_trusted(const char *name)
+{
+	return str_has_prefix(name, "trusted.", 8);
+}
 
 static bool remembered(const char *name)
 {
-	return str_has_prefix(name, "security.", 9) || str_has_prefix(name, "trusted.", 8) ||
-	       str_has_prefix(name, "system.posix_acl_", 17);
+	return str_has_prefix(name, "security.", 9) || is_trusted(name) || is_list(name);
+}
+
+/* Whether file systems have such names: others are refused, but after the permissions are looked at. */
+static bool is_known(const char *name)
+{
+	return str_has_prefix(name, "user.", 5) || str_has_prefix(name, "system.", 7);
 }
 
 /* What the four calls have in common: by path (following or not) or by descriptor. */
@@ -52,55 +52,54 @@ static long real_call(const struct xattr_call *x)
 	return arch_syscall6(nr, (long)target, (long)x->name, (long)x->value, (long)x->size, (long)x->flags, 0);
 }
 
-/* The permission bits that an access ACL gives its file, as the kernel's posix_acl_equiv_mode(). Returns 1 when the ACL
- * says no more than they do, 0 when it does, or -EINVAL. */
-static int acl_mode(const char *value, size_t size, uint32_t *ret_mode)
+/* Whether the process may look at an attribute or change it: xattr_permission() and cap_inode_setxattr(). */
+static long permission(const struct process *p, const struct fakedb_key *key, const struct fakedb_record *file,
+		       const char *name, bool change)
 {
-	bool equivalent = true;
-	uint32_t version, mode = 0, group = 0;
+	uint32_t type = file->mode & S_IFMT;
 
-	if (size < sizeof(version) || (size - sizeof(version)) % sizeof(struct acl_entry))
-		return -EINVAL;
-	memcpy(&version, value, sizeof(version));
-	if (version != ACL_VERSION)
-		return -EINVAL;
-	for (size_t at = sizeof(version); at < size; at += sizeof(struct acl_entry)) {
-		struct acl_entry e;
-
-		memcpy(&e, value + at, sizeof(e));
-		if (e.perm > 7)
-			return -EINVAL;
-		if (e.tag == ACL_USER_OBJ)
-			mode |= (uint32_t)e.perm << 6;
-		else if (e.tag == ACL_GROUP_OBJ)
-			group |= equivalent ? (uint32_t)e.perm << 3 : 0;
-		else if (e.tag == ACL_OTHER)
-			mode |= e.perm;
-		else
-			equivalent = false;
-		/* The mask comes behind all groups, and takes the place of the group's bits. */
-		if (e.tag == ACL_MASK)
-			group = (uint32_t)e.perm << 3;
-	}
-	*ret_mode = mode | group;
-	return equivalent;
-}
-
-static long may_change(const struct process *p, const struct fakedb_record *file, const char *name)
-{
-	if (str_has_prefix(name, "trusted.", 8))
-		return creds_capable(&p->creds, CAP_SYS_ADMIN) ? 0 : -EPERM;
+	if (is_trusted(name))
+		return creds_capable(&p->creds, CAP_SYS_ADMIN) ? 0 : change ? -EPERM : -ENODATA;
 	if (str_eq(name, "security.capability"))
-		return creds_capable(&p->creds, CAP_SETFCAP) ? 0 : -EPERM;
+		return !change || creds_capable(&p->creds, CAP_SETFCAP) ? 0 : -EPERM;
 	if (str_has_prefix(name, "security.", 9))
-		return creds_capable(&p->creds, CAP_SYS_ADMIN) ? 0 : -EPERM;
-	return p->creds.fsuid == file->uid || creds_capable(&p->creds, CAP_FOWNER) ? 0 : -EPERM;
+		return !change || creds_capable(&p->creds, CAP_SYS_ADMIN) ? 0 : -EPERM;
+	if (str_has_prefix(name, "system.", 7))
+		return 0;
+	if (str_has_prefix(name, "user.", 5)) {
+		if (type != S_IFREG && type != S_IFDIR)
+			return change ? -EPERM : -ENODATA;
+		if (change && type == S_IFDIR && (file->mode & 01000) && !access_is_owner(p, file))
+			return -EPERM;
+	}
+	return access_record(p, ACCESS_AS_EFFECTIVE, key, file, change ? ACCESS_WRITE : ACCESS_READ);
 }
 
-static long pretended_list(const struct xattr_call *x, const struct fakedb_key *key, struct scratch *s)
+/* The names that are remembered, in `list`; those of trusted.* are not for all. Returns their size or -errno. */
+static long list_remembered(const struct process *p, const struct fakedb_key *key, char *list, size_t size)
+{
+	long n = fakedb_listxattr(&engine.db, key, list, size);
+	char *to = list;
+
+	if (n <= 0 || creds_capable(&p->creds, CAP_SYS_ADMIN))
+		return n;
+	for (const char *from = list; from < list + n;) {
+		size_t length = strlen(from) + 1;
+
+		if (!is_trusted(from)) {
+			memmove(to, from, length);
+			to += length;
+		}
+		from += length;
+	}
+	return to - list;
+}
+
+static long pretended_list(const struct process *p, const struct xattr_call *x, const struct fakedb_key *key,
+			   struct scratch *s)
 {
 	struct xattr_call real = *x;
-	long mine = fakedb_listxattr(&engine.db, key, s->pending, sizeof(s->pending)), r;
+	long mine = list_remembered(p, key, s->pending, sizeof(s->pending)), r;
 
 	if (mine <= 0)
 		return real_call(x);
@@ -137,91 +136,110 @@ static long may_write(const struct xattr_call *x)
 	return real_call(&real) == -EROFS ? -EROFS : 0;
 }
 
-static long forget(const struct fakedb_key *key, const char *name)
+static int at_flags(const struct xattr_call *x)
 {
-	long r = fakedb_removexattr(&engine.db, key, name);
-
-	return r == -ENODATA ? 0 : r;
+	return x->by_fd ? AT_EMPTY_PATH : x->nofollow ? AT_SYMLINK_NOFOLLOW : 0;
 }
 
-static long set(const struct process *p, const struct xattr_call *x, const struct fakedb_key *key,
-		const struct fakedb_record *file)
+static int at_fd(const struct xattr_call *x)
 {
-	const char *name = (const char *)x->name, *value = (const char *)x->value;
-	int flags = x->by_fd ? AT_EMPTY_PATH : x->nofollow ? AT_SYMLINK_NOFOLLOW : 0;
-	uint32_t mode;
-	long r = may_change(p, file, name);
+	return x->by_fd ? x->fd : AT_FDCWD;
+}
 
-	if (r < 0)
-		return r;
-	if (x->size > XATTR_SIZE_MAX)
-		return -E2BIG;
-	if (!guest_readable(value, x->size))
-		return -EFAULT;
+static const char *at_name(const struct xattr_call *x)
+{
+	return x->by_fd ? "" : x->path;
+}
+
+static long set_list(const struct process *p, const struct xattr_call *x)
+{
+	struct acl acl = { 0 };
+	long r = x->op == OP_SETXATTR ? acl_decode(&acl, (const void *)x->value, x->size) : 0;
+
+	if (r >= 0)
+		r = may_write(x);
+	return r < 0 ? r : owner_set_list(p, at_fd(x), at_name(x), at_flags(x), (const char *)x->name, &acl);
+}
+
+static long set_remembered(const struct xattr_call *x, const struct fakedb_key *key)
+{
+	const char *name = (const char *)x->name;
+
 	if (str_eq(name, "security.capability") &&
-	    creds_parse_file_caps(value, x->size, &(struct creds_file){ 0 }) < 0)
+	    creds_parse_file_caps((void *)x->value, x->size, &(struct creds_file){ 0 }) < 0)
 		return -EINVAL;
-	r = may_write(x);
-	if (r < 0)
-		return r;
-	if (str_eq(name, ACL_ACCESS) && x->size > sizeof(uint32_t)) {
-		int equivalent = acl_mode(value, x->size, &mode);
+	return fakedb_setxattr(&engine.db, key, name, (void *)x->value, x->size, (int)x->flags);
+}
 
-		if (equivalent < 0)
-			return equivalent;
-		r = owner_chmod(p, x->by_fd ? x->fd : AT_FDCWD, x->by_fd ? "" : x->path, flags,
-				(file->mode & 07000) | mode);
-		if (r < 0)
-			return r;
-		/* What cp(1) sets to copy a mode is no ACL to keep. */
-		if (equivalent)
-			return file->has & FAKEDB_XATTR ? forget(key, name) : 0;
-	}
-	return fakedb_setxattr(&engine.db, key, name, value, x->size, (int)x->flags);
+/* What is not remembered may still be there; but the real user could not change it. */
+static long remove_remembered(const struct xattr_call *x, const struct fakedb_key *key)
+{
+	struct xattr_call real = *x;
+	long r = fakedb_removexattr(&engine.db, key, (const char *)x->name);
+
+	real.op = OP_GETXATTR;
+	real.value = real.size = 0;
+	return r == -ENODATA && real_call(&real) >= 0 ? real_call(x) : r;
+}
+
+static long get_remembered(const struct xattr_call *x, const struct fakedb_key *key)
+{
+	long r;
+
+	if (!guest_writable((void *)x->value, x->size))
+		return -EFAULT;
+	r = fakedb_getxattr(&engine.db, key, (const char *)x->name, (void *)x->value, x->size);
+	return r == -ENODATA ? real_call(x) : r;
 }
 
 static long pretended_call(const struct process *p, const struct xattr_call *x, struct scratch *s)
 {
-	int flags = x->by_fd ? AT_EMPTY_PATH : x->nofollow ? AT_SYMLINK_NOFOLLOW : 0;
 	const char *name = (const char *)x->name;
+	bool change = x->op == OP_SETXATTR || x->op == OP_REMOVEXATTR;
 	struct fakedb_record file;
 	struct fakedb_key key;
-	long n, r;
+	long r;
 
-	if (x->op != OP_LISTXATTR) {
-		n = guest_strlen(name);
-		if (n < 0)
-			return n == -ENAMETOOLONG ? -ERANGE : n;
-		if (!n || n > XATTR_NAME_MAX)
-			return -ERANGE;
-		if (!remembered(name))
-			return real_call(x);
-	}
-	(void)owner_record(x->by_fd ? x->fd : AT_FDCWD, x->by_fd ? "" : x->path, flags, &key, &file);
+	(void)owner_record(at_fd(x), at_name(x), at_flags(x), &key, &file);
 	if (!file.mode)
 		return real_call(x); /* it has the error */
+	if (x->op == OP_LISTXATTR)
+		return pretended_list(p, x, &key, s);
+	if (change && is_list(name))
+		return set_list(p, x);
+	r = change && remembered(name) ? may_write(x) : 0;
+	if (r >= 0)
+		r = permission(p, &key, &file, name, change);
+	if (r < 0)
+		return r;
+	if (!remembered(name))
+		return is_known(name) ? real_call(x) : -EOPNOTSUPP;
 	switch (x->op) {
-	case OP_SETXATTR:
-		return set(p, x, &key, &file);
-	case OP_GETXATTR:
-		if (str_has_prefix(name, "trusted.", 8) && !creds_capable(&p->creds, CAP_SYS_ADMIN))
-			return -ENODATA;
-		if (!guest_writable((void *)x->value, x->size))
-			return -EFAULT;
-		r = fakedb_getxattr(&engine.db, &key, name, (void *)x->value, x->size);
-		return r == -ENODATA ? real_call(x) : r;
-	case OP_REMOVEXATTR:
-		r = may_change(p, &file, name);
-		if (r < 0)
-			return r;
-		r = may_write(x);
-		if (r < 0)
-			return r;
-		r = fakedb_removexattr(&engine.db, &key, name);
-		return r == -ENODATA ? real_call(x) : r;
-	default:
-		return pretended_list(x, &key, s);
+	case OP_SETXATTR: return set_remembered(x, &key);
+	case OP_REMOVEXATTR: return remove_remembered(x, &key);
+	default: return get_remembered(x, &key);
 	}
+}
+
+/* What is wrong with the arguments whatever file it is: these errors come first. */
+static long check_arguments(const struct xattr_call *x)
+{
+	long n;
+
+	if (x->op == OP_LISTXATTR)
+		return 0;
+	if (x->op == OP_SETXATTR && (x->flags & ~(unsigned long)(XATTR_CREATE | XATTR_REPLACE)))
+		return -EINVAL;
+	n = guest_strlen((const char *)x->name);
+	if (n == -EFAULT)
+		return n;
+	if (n <= 0 || n > XATTR_NAME_MAX)
+		return -ERANGE;
+	if (x->op != OP_SETXATTR)
+		return 0;
+	if (x->size > XATTR_SIZE_MAX)
+		return -E2BIG;
+	return guest_readable((void *)x->value, x->size) ? 0 : -EFAULT;
 }
 
 long op_xattr(struct call *c, const struct syscall_row *row)
@@ -248,9 +266,12 @@ long op_xattr(struct call *c, const struct syscall_row *row)
 		x.size = c->arg[3];
 		x.flags = c->arg[4];
 	}
-	if (x.by_fd) {
+	r = check_arguments(&x);
+	if (r >= 0 && x.by_fd) {
 		x.fd = (int)c->arg[0];
-	} else {
+		r = sys_fcntl(x.fd, F_GETFL, 0);
+		r = r < 0 || (r & O_PATH) ? -EBADF : 0;
+	} else if (r >= 0) {
 		r = guest_strlen((char *)c->arg[arg->path]);
 		if (r >= 0 && changes) {
 			r = path_hold(p, s, AT_FDCWD, (char *)c->arg[arg->path], WANT_WRITE | path_want(c, arg),

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "acl.h"
 #include "creds.h"
 
 /* The bits of access(2) and of a mode's last digit. */
@@ -24,8 +25,13 @@ enum access_as {
 /* Whether no mode keeps these credentials from reading and writing a file (CAP_DAC_OVERRIDE). */
 bool access_is_unrestricted(const struct creds *c, enum access_as as);
 
-/* Whether `want` (enum access_want, several) of a file with this owner, group and st_mode is granted: 0 or -EACCES.
- * generic_permission() of fs/namei.c, without ACLs. */
-int access_check(const struct creds *c, enum access_as as, uint32_t uid, uint32_t gid, uint32_t mode, unsigned want);
+/* What is asked about: owner, group, st_mode, and the access control list where there is one, else NULL. */
+struct access_object {
+	uint32_t uid, gid, mode;
+	const struct acl *acl;
+};
+
+/* Whether `want` (enum access_want, several) of it is granted: 0 or -EACCES. generic_permission() of fs/namei.c. */
+int access_check(const struct creds *c, enum access_as as, const struct access_object *object, unsigned want);
 
 #endif

@@ -77,6 +77,7 @@ enum syscall_op {
 	OP_VFORK,
 	OP_UNSHARE,
 	OP_PTRACE,
+	OP_KILL,
 	OP_BIND,
 	OP_CONNECT,
 	OP_SENDTO,

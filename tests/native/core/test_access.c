@@ -54,6 +54,7 @@ static void become(const struct caller *c)
 static int ask(const struct caller *c, const char *path, uint32_t type, uint32_t mode)
 {
 	struct creds creds;
+	const struct access_object object = { OWNER, GROUP, type | mode, NULL };
 	uint32_t other = c->other;
 
 	creds_init(&creds, c->uid, c->gid, &other, 1, CAP_LAST_CAP);
@@ -62,7 +63,7 @@ static int ask(const struct caller *c, const char *path, uint32_t type, uint32_t
 	for (unsigned want = 1; want <= 7; want++) {
 		bool granted = syscall(SYS_faccessat2, AT_FDCWD, path, want, AT_EACCESS) == 0;
 
-		if (granted != (access_check(&creds, ACCESS_AS_EFFECTIVE, OWNER, GROUP, type | mode, want) == 0))
+		if (granted != (access_check(&creds, ACCESS_AS_EFFECTIVE, &object, want) == 0))
 			return 1;
 	}
 	return 0;
@@ -115,15 +116,16 @@ static void test_kernel(void)
 
 static void test_real_ids(void)
 {
+	const struct access_object file = { 0, 0, S_IFREG | 0600, NULL };
 	struct creds c;
 
 	creds_init(&c, 0, 0, NULL, 0, CAP_LAST_CAP);
 	(void)creds_setresuid(&c, 0, OWNER, 0);
 	ok(!access_is_unrestricted(&c, ACCESS_AS_EFFECTIVE), "an effective user is restricted");
 	ok(access_is_unrestricted(&c, ACCESS_AS_REAL), "whose real id is root's is not");
-	ok(access_check(&c, ACCESS_AS_EFFECTIVE, 0, 0, S_IFREG | 0600, ACCESS_READ) < 0, "he cannot open root's file");
-	ok(access_check(&c, ACCESS_AS_REAL, 0, 0, S_IFREG | 0600, ACCESS_READ) == 0, "but access(2) says he may");
-	ok(access_check(&c, ACCESS_AS_REAL, 0, 0, S_IFREG | 0600, ACCESS_EXECUTE) < 0, "though not execute it");
+	ok(access_check(&c, ACCESS_AS_EFFECTIVE, &file, ACCESS_READ) < 0, "he cannot open root's file");
+	ok(access_check(&c, ACCESS_AS_REAL, &file, ACCESS_READ) == 0, "but access(2) says he may");
+	ok(access_check(&c, ACCESS_AS_REAL, &file, ACCESS_EXECUTE) < 0, "though not execute it");
 }
 
 int main(void)
