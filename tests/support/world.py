@@ -55,6 +55,11 @@ class World:
         about: Any = json.loads(self._need(self.root / "world.json", "summary").read_text())
         return f"{PROGRAMS}/{about['torture'][guest]}"
 
+    def rootlike(self, name: str) -> tuple[Path, Path]:
+        """A script of tests/rootlike, and what it printed where nothing interposes."""
+        script = self._need(self.root / "rootlike" / f"{name}.script", "script")
+        return script, self._need(script.with_suffix(".txt"), "transcript")
+
     def program(self, name: str) -> Path:
         """A test program, to be run without a guest."""
         return self._need(self.root / "build" / "programs" / name, f"program {name}")

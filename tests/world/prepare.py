@@ -10,6 +10,7 @@ DIR then holds
 ``debs/``          Debian packages for bookworm, so that installing them downloads nothing
 ``transcripts/``   what tests/guests/torture prints under a real root's chroot, as root and as
                    the user
+``rootlike/``      the scripts of tests/rootlike, and what they print under a real root's chroot
 ``logs/``          what the steps printed
 =================  ===========================================================================
 """
@@ -24,6 +25,7 @@ import pwd
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +34,9 @@ from pathlib import Path
 from typing import Callable
 
 DEFAULT_WORLD = "/var/tmp/udockpy-world"
-SOURCES = Path(__file__).resolve().parent.parent / "guests"
+TESTS = Path(__file__).resolve().parent.parent
+SOURCES = TESTS / "guests"
+SCRIPTS = TESTS / "rootlike" / "cases.py"
 WORKERS = 2
 
 # name, suite, architecture
@@ -358,9 +362,9 @@ def install_programs(world: World, tree: Path) -> None:
         shutil.copy2(program, target / program.name)
     for source in sorted([*SOURCES.glob("*.py"), *SOURCES.glob("*.sh")]):
         shutil.copy2(source, target / source.name)
-    work = target / "work"
-    work.mkdir()
-    work.chmod(0o1777)
+    for name in ("work", "readonly"):  # the second is to be a read-only way to the first
+        (target / name).mkdir()
+        (target / name).chmod(0o1777)
 
 
 def user_copy(name: str) -> Callable[[World], None]:
@@ -427,6 +431,8 @@ ORACLE = """
 set -e
 tree=$1; shift
 for name in proc sys dev; do mount --rbind /$name "$tree/$name"; done
+mount --bind "$tree/opt/udockpy/work" "$tree/opt/udockpy/readonly"
+mount -o remount,bind,ro "$tree/opt/udockpy/readonly"
 exec chroot "$@"
 """
 
@@ -476,6 +482,21 @@ def transcripts(world: World) -> None:
         raise SystemExit("prepare: the oracle itself fails:\n" + "\n".join(failed))
 
 
+def rootlike(world: World) -> None:
+    """Writes the scripts of tests/rootlike, and records what comes of them where nothing
+    interposes."""
+    directory = world.path("rootlike")
+    shutil.rmtree(directory, ignore_errors=True)
+    run(world, "rootlike", [sys.executable, SCRIPTS, directory])
+    command = [f"/{GUEST_DIR}/rootlike-musl", f"/{GUEST_DIR}/work/rootlike"]
+    argv = oracle_argv(world.path("trees", "musl"), command, None)
+    for script in sorted(directory.glob("*.script")):
+        with script.open() as lines, script.with_suffix(".txt").open("wb") as transcript:
+            done = subprocess.run(argv, stdin=lines, stdout=transcript, cwd="/")
+        if done.returncode:
+            raise SystemExit(f"prepare: rootlike: {script}: status {done.returncode}")
+
+
 # -- the whole ------------------------------------------------------------
 
 
@@ -494,7 +515,10 @@ def plan() -> list[list[Step]]:
             Step("debs", " ".join(PACKAGES), package_cache),
         ],
         [Step(f"guest-{name}", programs + me, user_copy(name)) for name in names],
-        [Step("transcripts", programs + me, transcripts)],
+        [
+            Step("transcripts", programs + me, transcripts),
+            Step("rootlike", programs + me + digest([SCRIPTS]), rootlike),
+        ],
     ]
 
 
