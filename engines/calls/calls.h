@@ -310,7 +310,7 @@ struct heritage {
 	bool acl;     /* perhaps there is a default access control list */
 	struct fakedb_key parent;
 };
-/* Of a file of that name, or of one without a name in a directory. Returns whether there is anything to get. */
+/* Of a file of that name, or of one without a name in a directory. */
 void owner_heritage(int dirfd, const char *name, struct heritage *ret_heritage);
 void owner_heritage_in(int dirfd, const char *directory, struct heritage *ret_heritage);
 struct creation {

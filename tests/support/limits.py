@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from udockpy.engines import ENGINES
 
-
 # The reference tracer can do less, and says so on its own page.
 TABLE = [name for name in ENGINES if name != "ptrace-py"]
 
