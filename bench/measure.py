@@ -126,7 +126,9 @@ def startup(place: Place, trees: Trees, runtimes: Sequence[Runtime], repeats: in
         f"{each.title}, alone": each.enter(place, trees.full, ("true",)) for each in runtimes
     }
     commands["`python3 -c pass`"] = Command((sys.executable, "-c", "pass"), user=place.user)
-    for engine in sorted({"trap", "userns"} & {each.name for each in runtimes}):
+    for engine in sorted(
+        {"trap", "ptrace", "preload", "userns"} & {each.name for each in runtimes}
+    ):
         words = ("run", "--engine", engine, "--root", str(trees.full), "true")
         commands[f"`udockpy run --engine {engine}`"] = place.udockpy(*words)
     results: Results = {("start", title): Series() for title in commands}

@@ -178,6 +178,8 @@ def _subuids(place: Place) -> str:
 RUNTIMES = (
     Runtime(BASELINE, "chroot", _needs_root, _chroot),
     Runtime("trap", "trap", _needs(), _engine("trap")),
+    Runtime("ptrace", "ptrace", _needs(), _engine("ptrace")),
+    Runtime("preload", "preload", _needs(), _engine("preload")),
     Runtime("userns", "userns (subuids)", _subuids, _engine("userns", UDOCKPY_MAP_SUBUIDS="yes")),
     Runtime("userns-pretend", "userns (pretended)", _needs(), _engine("userns")),
     Runtime("proot", "PRoot", _proot_available, _proot),
