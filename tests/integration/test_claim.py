@@ -92,3 +92,12 @@ def test_the_guest_does_not_see_the_lock(root: Udockpy, box: Path) -> None:
     assert shown.split() == plain.split() * 2
     script = "for fd in 3 4 5 6 7 8 9; do eval \"exec $fd>&-\"; done; sh -c 'id -u'"
     assert root.output("run", "--root", box, "sh", "-c", script) == "0"
+
+
+def test_what_another_node_uses_is_not_removed(udockpy: Udockpy, image: str) -> None:
+    container = udockpy.output("create", image)
+    udockpy.output("exec", "--root", container, "true")
+    (node,) = udockpy.home.glob("containers/*/node")
+    with held(node, signed="another-boot 4711 node17"):
+        assert "in use on node17" in udockpy.refusal("rm", "--force", container)
+    udockpy.output("rm", container)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -73,7 +74,11 @@ class Fakeroots:
         return words
 
     def run(
-        self, fakeroot: list[str], *words: str | Path, cwd: Path | None = None
+        self,
+        fakeroot: list[str],
+        *words: str | Path,
+        cwd: Path | None = None,
+        timeout: float = 60,
     ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [*fakeroot, *map(os.fspath, words)],
@@ -81,7 +86,7 @@ class Fakeroots:
             env={**self.udockpy.environ, "SHELL": "/bin/sh", "SOURCE_DATE_EPOCH": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=60,
+            timeout=timeout,
             check=False,
         )
 
@@ -297,3 +302,28 @@ def test_a_debian_package_is_the_same(fakeroots: Fakeroots, tmp_path: Path) -> N
     ]
     assert made[0] == made[1]
     assert any("root/www-data" in line or "www-data/www-data" in line for line in made[1]), made
+
+
+@pytest.mark.long
+@pytest.mark.network
+def test_whole_systems_are_made(fakeroots: Fakeroots) -> None:
+    """The tools that make them take their root for the real one, chroot(2) and all."""
+    from udockpy.operations.bootstrap import apt_mirror
+
+    ours = fakeroots.ours("trap")
+    fakeroots.udockpy.environ["TMPDIR"] = os.fspath(fakeroots.udockpy.cwd)
+    mirror = apt_mirror("bookworm", os.environ)
+    for script in (
+        f"mmdebstrap --quiet --mode=root --variant=minbase bookworm made.tar {mirror}",
+        f"debootstrap --variant=minbase bookworm made {mirror} && tar -C made -cf made.tar .",
+    ):
+        done = fakeroots.run(ours, "sh", "-c", script, timeout=900)
+        assert done.returncode == 0, text(done)
+        with tarfile.open(fakeroots.udockpy.cwd / "made.tar") as archive:
+            shadow, expiry = (
+                archive.getmember(f"./{name}") for name in ("etc/shadow", "usr/bin/expiry")
+            )
+            null = archive.getmember("./dev/null")
+        assert (shadow.uid, shadow.gid, shadow.mode) == (0, 42, 0o640)
+        assert (expiry.gid, expiry.mode) == (42, 0o2755)
+        assert (null.type, null.devmajor, null.devminor) == (tarfile.CHRTYPE, 1, 3)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -122,6 +125,14 @@ def test_who_runs_there_is_in_the_way(udockpy: Udockpy, made: Path) -> None:
         (made / "f").unlink()
 
 
+@contextmanager
+def claimed(lock: Path) -> Iterator[None]:
+    """As if something else ran there, on this node."""
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
 def database(udockpy: Udockpy) -> Path:
     (found,) = udockpy.home.glob("sandboxes/*/fakedb")
     return found
@@ -195,3 +206,17 @@ def test_containers_too_but_no_images(udockpy: Udockpy, image: str) -> None:
     assert udockpy.output("exec", "--root", container, "stat", "-c%u", "/etc/issue") == "5"
     udockpy.output("fsck", image)
     assert "an image never changes" in udockpy.refusal("fsck", "--repair", image)
+
+
+def test_a_full_database_gets_room_at_the_next_start(udockpy: Udockpy, made: Path) -> None:
+    file = database(udockpy)
+    overwrite(file, 128, (900_000).to_bytes(8, "little"))  # changes used
+    before = file.stat().st_ino
+    with claimed(file.with_name("node")):  # not while somebody else is there
+        assert shown(udockpy, made) == SHOWN
+    assert file.stat().st_ino == before
+    assert shown(udockpy, made) == SHOWN
+    assert json.loads(udockpy.output("fsck", "--json", made))["changes_used"] < 100
+    before = file.stat().st_ino
+    assert shown(udockpy, made) == SHOWN
+    assert file.stat().st_ino == before

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from udockpy import home as homes
 from udockpy.errors import BusyError, TargetError
-from udockpy.store import containers, images, running, targets
+from udockpy.store import claim, containers, images, running, targets
 from udockpy.util import lock
 
 TYPE_CHECKING = False
@@ -81,6 +81,7 @@ def remove(name: str, environ: Mapping[str, str], *, force: bool) -> None:
     home = homes.find(environ)
     container = find(home, name, "cannot remove")
     containers.refuse_protected(home, container)
+    claim.refuse_elsewhere(container.folder, container.id)
     if force:
         _kill(_guests(home, container.id))
     refuse_running(home, container.id)

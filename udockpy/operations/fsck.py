@@ -83,8 +83,7 @@ def _repair(target: Target, report: Report) -> None:
         os.rename(path, f"{path}.damaged")
         sandbox.rebuild(target.tree, sealing.from_list(sandbox.list_of(path)))
         return
-    with sandbox.replaced(path) as fresh, Fakedb(path, read_only=True) as old:
-        old.salvage_into(fresh)
+    sandbox.compact(path)
 
 
 def _refuse_image(target: Target) -> None:

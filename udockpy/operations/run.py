@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, NamedTuple
 
 from udockpy import home as homes
 from udockpy.engines.execute import execute, execute_and_wait
-from udockpy.errors import UsageError
+from udockpy.errors import StateError, UsageError
+from udockpy.layer import room
 from udockpy.operations import says, wanted
 from udockpy.operations.prepare import Prepared, prepare
 from udockpy.store import claim, running, targets
@@ -162,6 +164,8 @@ def begin(home: Home, prepared: Prepared, *, wait: bool) -> int:
         execute(launch)
     finally:
         running.forget(record)  # not reached when we became the guest
+        for fd in launch.fds:
+            os.close(fd)
 
 
 def _claimed(prepared: Prepared) -> Launch:
@@ -169,7 +173,19 @@ def _claimed(prepared: Prepared) -> Launch:
     plan, launch = prepared.plan, prepared.launch
     if not plan.identity.pretend or plan.map_subuids or plan.read_only:
         return launch
-    fd = claim.share(os.path.dirname(plan.fakedb), prepared.target.name)
+    fd = claim.share(
+        os.path.dirname(plan.fakedb), prepared.target.name, lambda: _make_room(plan.fakedb)
+    )
     helper, *rest = launch.argv
     words = (helper, "--hold", f"/proc/self/fd/{fd}", *rest)
     return launch._replace(argv=words, fds=(*launch.fds, fd))
+
+
+def _make_room(fakedb: str) -> None:
+    """Superseded changes stay in a fakedb until nobody uses it."""
+    if room.is_scarce(fakedb):
+        from udockpy.operations import sandbox
+
+        # What fails here fails a guest no sooner than its own change.
+        with contextlib.suppress(StateError):
+            sandbox.compact(fakedb)

@@ -58,6 +58,12 @@ def rebuild(tree: Tree, source: Source) -> Count:
         return sealing.read(tree.rootfs, old, fresh, source)
 
 
+def compact(path: str) -> None:
+    """Replaces the database at `path` by one of what is sound in it, without superseded changes."""
+    with replaced(path) as fresh, Fakedb(path, read_only=True) as old:
+        old.salvage_into(fresh)
+
+
 @contextlib.contextmanager
 def replaced(path: str) -> Iterator[Fakedb]:
     """Yields a new database that takes the place of the one at `path` when the block succeeds."""

@@ -21,6 +21,7 @@ from udockpy.errors import BusyError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Callable
 
 NAME = "node"
 # Somebody is between taking the lock and saying who it is for that long at most.
@@ -29,15 +30,16 @@ PATIENCE = 2.0
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-def share(folder: str, name: str) -> int:
+def share(folder: str, name: str, first: Callable[[], None] = lambda: None) -> int:
     """Claims the tree whose state is in `folder` for this node; `name` is what its user calls it.
+    `first` is called if nobody else has it, before anybody can.
 
     Returns a descriptor that holds the claim as long as any process has it; BusyError when another
     node, or somebody who must be alone, has the tree.
     """
     fd = os.open(os.path.join(folder, NAME), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        _share(fd, name)
+        _share(fd, name, first)
     except BaseException:
         os.close(fd)
         raise
@@ -57,11 +59,26 @@ def alone(folder: str, name: str) -> Iterator[None]:
         os.close(fd)
 
 
-def _share(fd: int, name: str) -> None:
+def refuse_elsewhere(folder: str, name: str) -> None:
+    """BusyError when another node has the tree."""
+    try:
+        fd = os.open(os.path.join(folder, NAME), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        holder = _holder(fd)
+        if not _lock(fd, fcntl.LOCK_EX) and holder[0] != homes.boot_id():
+            raise _busy(name, holder)
+    finally:
+        os.close(fd)
+
+
+def _share(fd: int, name: str, first: Callable[[], None]) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
         if _lock(fd, fcntl.LOCK_EX):
             _sign(fd)
+            first()
         # Between the two somebody else may have been faster: who signed last decides.
         shared = _lock(fd, fcntl.LOCK_SH)
         boot, _, _ = holder = _holder(fd)
