@@ -106,6 +106,12 @@ static uint32_t inherit_lists(const struct process *p, const struct heritage *fr
 	return mode;
 }
 
+/* What fakeroot -u makes root's at once. */
+static bool is_adopted(uint32_t type)
+{
+	return type == S_IFDIR || type == S_IFCHR || type == S_IFBLK;
+}
+
 int owner_created(const struct process *p, int dirfd, const char *name, int flags, const struct heritage *from,
 		  const struct creation *new)
 {
@@ -127,7 +133,7 @@ int owner_created(const struct process *p, int dirfd, const char *name, int flag
 		else if ((record.mode & 02010) == 02010 && !keeps_set_gid(p, record.gid))
 			record.mode &= ~02000u;
 	}
-	if (record.uid || record.gid || (type == S_IFDIR && engine.owners == OWNERS_REAL))
+	if (record.uid || record.gid || (engine.owners == OWNERS_REAL && is_adopted(type)))
 		record.has |= FAKEDB_OWNER;
 	if (type != S_IFLNK) {
 		record.mode = inherit_lists(p, from, &key, record.mode);
