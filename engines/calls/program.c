@@ -11,6 +11,7 @@
 #define POINTERS 1024 /* arguments that need no memory of their own */
 #define ENGINE_WORDS (20 + 3 * VIEW_BINDS_MAX)
 #define NUMBER_TEXT 24
+#define STACK_SIZE 16384
 
 /* The memory of one execve: too much for a guest's stack (posix_spawn's child has 32 KiB, a signal stack 8). */
 struct exec_slot {
@@ -19,6 +20,15 @@ struct exec_slot {
 	char state[CREDS_TEXT_MAX + 256];
 	char script[PATH_MAX];
 	char *argv[POINTERS + ENGINE_WORDS];
+	_Alignas(16) char stack[STACK_SIZE];
+};
+
+/* One execve. */
+struct start {
+	int slot, dirfd, at_flags;
+	const char *path;
+	char **argv, **envp;
+	bool say;
 };
 
 /* Slots stay mapped. One that a vfork child held when its exec succeeded is free again once nobody shares the
@@ -279,11 +289,12 @@ static char **argument_room(int slot, size_t n)
 	return (char **)p;
 }
 
-static long start(int slot, int dirfd, const char *path, int at_flags, char **argv, char **envp, bool say)
+static long start(void *argument)
 {
+	const struct start *asked = argument;
 	const struct process *p = process_current();
-	struct here here = process_here(p, path[0] != '/');
-	struct exec_slot *s = slots[slot].slot;
+	struct here here = process_here(p, asked->path[0] != '/');
+	struct exec_slot *s = slots[asked->slot].slot;
 	struct exec_program *program = &s->program;
 	unsigned n, from = 0;
 	long argc, r;
@@ -291,22 +302,22 @@ static long start(int slot, int dirfd, const char *path, int at_flags, char **ar
 	bool secure;
 	struct creds *creds;
 
-	argc = count_pointers(argv);
+	argc = count_pointers(asked->argv);
 	if (argc < 0)
 		return argc;
 	program->machine = 0;
-	r = exec_plan(p->view, &here, &s->scratch, dirfd, path, at_flags, program);
+	r = exec_plan(p->view, &here, &s->scratch, asked->dirfd, asked->path, asked->at_flags, program);
 	if (r < 0) {
 		if (r != -ENOEXEC || !program->machine)
 			return r;
-		if (say)
-			say_refused(program, path);
+		if (asked->say)
+			say_refused(program, asked->path);
 		return refusal(program);
 	}
 	if (program->machine != ARCH_EM_MACHINE && !front_end.other) {
 		close_program(program);
-		if (say)
-			say_refused(program, path);
+		if (asked->say)
+			say_refused(program, asked->path);
 		return refusal(program);
 	}
 	r = access_file(p, ACCESS_AS_EFFECTIVE, program->exe_fd, "", AT_EMPTY_PATH, ACCESS_EXECUTE);
@@ -318,7 +329,7 @@ static long start(int slot, int dirfd, const char *path, int at_flags, char **ar
 	creds = (struct creds *)(void *)s->scratch.link;
 	secure = exec_creds(p, program, creds);
 	r = encode_state(p, program, creds, secure, s->state, sizeof(s->state));
-	words = r < 0 ? NULL : argument_room(slot, (size_t)argc + program->n_prefix + 4);
+	words = r < 0 ? NULL : argument_room(asked->slot, (size_t)argc + program->n_prefix + 4);
 	if (!words) {
 		close_program(program);
 		return r < 0 ? r : -ENOMEM;
@@ -331,27 +342,40 @@ static long start(int slot, int dirfd, const char *path, int at_flags, char **ar
 	if (program->n_prefix)
 		from = 1;
 	for (long i = from; i < argc; i++)
-		words[n++] = argv[i];
+		words[n++] = asked->argv[i];
 	/* The kernel gives an empty argument list one empty argument (Linux 5.18). */
 	if (!argc && !program->n_prefix)
 		words[n++] = (char *)"";
 	words[n] = NULL;
-	r = start_helper(program, &s->scratch, words, envp);
+	r = start_helper(program, &s->scratch, words, asked->envp);
 	close_program(program);
-	if (say && program->machine != ARCH_EM_MACHINE && r == refusal(program))
-		say_refused(program, path);
+	if (asked->say && program->machine != ARCH_EM_MACHINE && r == refusal(program))
+		say_refused(program, asked->path);
 	return r;
 }
 
 static long run(int dirfd, const char *path, int at_flags, char **argv, char **envp, bool say)
 {
-	int slot = slot_get();
+	struct start asked = {
+		.slot = slot_get(),
+		.dirfd = dirfd,
+		.at_flags = at_flags,
+		.path = path,
+		.argv = argv,
+		.envp = envp,
+		.say = say,
+	};
 	long r;
 
-	if (slot < 0)
-		return slot;
-	r = start(slot, dirfd, path, at_flags, argv, envp, say);
-	slot_put(slot);
+	if (asked.slot < 0)
+		return asked.slot;
+	/* A vfork child may have little stack: musl's posix_spawn gives it 5 KiB, and a signal frame takes three. A
+	 * guest's own handlers may want more than ours, but such a child has none. */
+	if (__atomic_load_n(&engine_vm_shared, __ATOMIC_ACQUIRE))
+		r = arch_call_on(slots[asked.slot].slot->stack + STACK_SIZE, start, &asked);
+	else
+		r = start(&asked);
+	slot_put(asked.slot);
 	return r;
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.product import FAILED, NOT_EXECUTABLE, NOT_FOUND, Product, text
-from support.world import World
+from support.world import PROGRAMS, World
 
 pytestmark = pytest.mark.reference
 
@@ -130,3 +130,9 @@ def test_bad_options(engine: Product, small: Path, options: list[str]) -> None:
     done = engine.run(small, "/bin/true", options=options)
     assert done.returncode == FAILED, text(done)
     assert b"Traceback" not in done.stderr
+
+
+def test_a_vfork_child_needs_little_stack(engine: Product, world: World) -> None:
+    """A signal frame with all of AVX-512 in it takes 3 KiB; musl's posix_spawn gives 5."""
+    done = engine.run(world.guest("static"), f"{PROGRAMS}/smallstack-static", "4096")
+    assert done.stdout.startswith(b"ok "), text(done)

@@ -111,6 +111,9 @@ def _namespace(probe: Probe, signs: Signs) -> Cause:
     """Making a user namespace was refused."""
     if not signs.user_namespaces:
         return Cause(KERNEL, "it has no user namespaces", ("boot a kernel with CONFIG_USER_NS=y",))
+    # Before the filter: Debian's kernels ask this one before they look at unshare's arguments.
+    if signs.sysctls.get("kernel.unprivileged_userns_clone") == "0":
+        return _zero("kernel.unprivileged_userns_clone")
     if signs.meets_filter("unshare"):
         return _filter("unshare(2)", signs)
     if probe.error == "ENOSPC":
@@ -118,8 +121,6 @@ def _namespace(probe: Probe, signs: Signs) -> Cause:
     if probe.error == "EUSERS":
         allow = ("run udockpy one container further out",)
         return Cause(CONTAINER, "user namespaces are nested 32 deep", allow)
-    if signs.sysctls.get("kernel.unprivileged_userns_clone") == "0":
-        return _zero("kernel.unprivileged_userns_clone")
     if signs.chroot:
         allow = ("enter the tree with pivot_root (systemd-nspawn, bwrap) instead of chroot",)
         what = "no user namespace can be made in a chroot"

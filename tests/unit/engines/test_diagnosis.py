@@ -56,6 +56,12 @@ CERTAIN = [
         "sysctl",
         "sysctl -w user.max_user_namespaces=",
     ),
+    (
+        no("user-namespace"),
+        {**filtering("unshare"), "sysctls": {"kernel.unprivileged_userns_clone": "0"}},
+        "sysctl",
+        "sysctl -w kernel.unprivileged_userns_clone=1",
+    ),
     (no("user-namespace", "EUSERS"), {}, "container", "further out"),
     (no("setgroups", "EROFS"), {}, "read-only /proc", "remount,rw /proc"),
     (no("statx", "ENOSYS"), {}, "kernel", "newer kernel"),

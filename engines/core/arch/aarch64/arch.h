@@ -36,6 +36,22 @@ static inline long arch_syscall3(long nr, long a, long b, long c)
 	return arch_syscall6(nr, a, b, c, 0, 0, 0);
 }
 
+/* function(argument), on the stack that ends at `top` (a multiple of 16). */
+static inline long arch_call_on(void *top, long (*function)(void *), void *argument)
+{
+	register long x0 __asm__("x0") = (long)argument;
+
+	__asm__ volatile("mov x19, sp\n\t"
+			 "mov sp, %[top]\n\t"
+			 "blr %[function]\n\t"
+			 "mov sp, x19"
+			 : "+r"(x0)
+			 : [top] "r"(top), [function] "r"(function)
+			 : "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14",
+			   "x15", "x16", "x17", "x18", "x19", "x30", "memory", "cc");
+	return x0;
+}
+
 /* The calling thread's thread pointer; 0 when it has none. */
 static inline unsigned long arch_thread_pointer(void)
 {

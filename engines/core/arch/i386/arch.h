@@ -90,6 +90,22 @@ static inline long arch_mmap(void *address, unsigned long size, int prot, int fl
 	return arch_syscall6(__NR_mmap2, (long)address, (long)size, prot, flags, fd, (long)(offset >> 12));
 }
 
+/* function(argument), on the stack that ends at `top` (a multiple of 16). */
+static inline long arch_call_on(void *top, long (*function)(void *), void *argument)
+{
+	long r;
+
+	__asm__ volatile("movl %%esp, %%ebx\n\t"
+			 "leal -12(%[top]), %%esp\n\t"
+			 "pushl %[argument]\n\t"
+			 "call *%[function]\n\t"
+			 "movl %%ebx, %%esp"
+			 : "=&a"(r)
+			 : [top] "r"(top), [function] "r"(function), [argument] "r"(argument)
+			 : "ebx", "ecx", "edx", "memory", "cc");
+	return r;
+}
+
 /* The calling thread's thread pointer; 0 when it has none. C libraries keep its address in its first word. */
 static inline unsigned long arch_thread_pointer(void)
 {

@@ -46,6 +46,21 @@ static inline long arch_syscall3(long nr, long a, long b, long c)
 	return ret;
 }
 
+/* function(argument), on the stack that ends at `top` (a multiple of 16). */
+static inline long arch_call_on(void *top, long (*function)(void *), void *argument)
+{
+	long r;
+
+	__asm__ volatile("movq %%rsp, %%rbx\n\t"
+			 "movq %[top], %%rsp\n\t"
+			 "call *%[function]\n\t"
+			 "movq %%rbx, %%rsp"
+			 : "=&a"(r), "+D"(argument)
+			 : [top] "r"(top), [function] "r"(function)
+			 : "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc");
+	return r;
+}
+
 /* The calling thread's thread pointer; 0 when it has none. */
 static inline unsigned long arch_thread_pointer(void)
 {
