@@ -7,6 +7,7 @@
 #   make test ENVS=unit    some tox environments (comma-separated)
 #   make test-lockdown     real packages on every node that forbids something: 10 minutes
 #   make test-kernels      inside Debian's kernels 5.10, 6.1 and 6.12, in virtual machines: an hour
+#   make test-kills        commands, killed at 300 random moments; make test does it at 60
 #   make engines           the native helpers, into udockpy/libexec
 #   make clean             remove what was built
 
@@ -29,10 +30,14 @@ test-kernels:
 	@scripts/need build test kernels
 	@scripts/as-user scripts/test kernels
 
+test-kills:
+	@scripts/need build test
+	@scripts/as-user scripts/test kills
+
 engines:
 	$(MAKE) -C engines install
 
 clean:
 	rm -rf build dist docs/_build .tox .demo udockpy/libexec *.egg-info
 
-.PHONY: demo test test-lockdown test-kernels engines clean
+.PHONY: demo test test-lockdown test-kernels test-kills engines clean

@@ -36,6 +36,7 @@ def box(tmp_path: Path) -> Path:
 
 
 def make_box(root: Path) -> Path:
+    """Makes a small system of busybox."""
     if not os.access(BUSYBOX, os.X_OK):
         missing(f"{BUSYBOX}: not found (apt-get install busybox-static)")
     for name in ("bin", "dev", "etc", "proc", "sys", "tmp", "root", "var/www"):
