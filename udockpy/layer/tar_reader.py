@@ -176,12 +176,20 @@ def _members(stream: IO[bytes]) -> Iterator[Member]:
     with tarfile.open(
         fileobj=stream, mode="r|", bufsize=1 << 18, tarinfo=_Entry, encoding="utf-8"
     ) as archive:
-        for entry in archive:
+        while entry := _next(archive):
             yield _member(entry, archive)
             # A reader of streams keeps every header it saw; nothing here looks back.
             archive.members = []  # type: ignore[attr-defined]
     while stream.read(1 << 18):
         pass  # the checksum of a compressed stream is at its end
+
+
+def _next(archive: tarfile.TarFile) -> tarfile.TarInfo | None:
+    """The next header. tarfile lets errors about nonsense in it through as they come."""
+    try:
+        return archive.next()
+    except (ArithmeticError, LookupError, ValueError) as e:
+        raise tarfile.ReadError(f"a malformed header: {e}") from e
 
 
 def _member(entry: tarfile.TarInfo, archive: tarfile.TarFile) -> Member:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MAX_DOCUMENT = 4 << 20  # what the distribution specification asks registries to take
 MAX_LAYERS = 1000
 MAX_SIZE = 1 << 50
+MAX_DIGITS = 30
 REF_NAME = "org.opencontainers.image.ref.name"
 
 
@@ -200,9 +201,16 @@ def _load(content: bytes, subject: str) -> Any:
     if len(content) > MAX_DOCUMENT:
         raise ImageError("cannot read the image", subject, "its manifest is too large")
     try:
-        return json.loads(content)
+        return json.loads(content, parse_int=_number)
     except (ValueError, RecursionError) as e:
         raise ImageError("cannot read the image", subject, f"not JSON ({e})") from e
+
+
+def _number(text: str) -> int:
+    """Long ones take very long to read, and are no size of anything."""
+    if len(text) > MAX_DIGITS:
+        raise ValueError("a number is too large")
+    return int(text)
 
 
 class _Reader:
