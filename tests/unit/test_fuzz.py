@@ -328,6 +328,23 @@ def test_a_million_entries_take_bounded_memory(tmp_path: Path) -> None:
     assert used[10_000] + growth * 990_000 < 200 << 10  # kB
 
 
+def test_a_member_that_says_it_is_endless_ends(tmp_path: Path) -> None:
+    entry = tarfile.TarInfo("endless")
+    entry.size = 1 << 60
+    content = entry.tobuf(tarfile.GNU_FORMAT) + bytes(BLOCK)
+    path = tmp_path / "blob"
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    with pytest.raises(ArchiveError, match="it ends within a member"):
+        sizes_of(path, f"sha256:{digest}")
+
+
+def sizes_of(path: Path, digest: str) -> list[int]:
+    """Goes over the members of a layer, and reads none."""
+    with open_layer(os.fspath(path), digest) as members:
+        return [member.size for member in members]
+
+
 def test_names_that_differ_in_case_and_names_that_come_again(tmp_path: Path) -> None:
     output = io.BytesIO()
     with tarfile.open(fileobj=output, mode="w") as tar:

@@ -174,7 +174,11 @@ class _Entry(tarfile.TarInfo):
 
 def _members(stream: IO[bytes]) -> Iterator[Member]:
     with tarfile.open(
-        fileobj=stream, mode="r|", bufsize=1 << 18, tarinfo=_Entry, encoding="utf-8"
+        fileobj=cast("IO[bytes]", _Finite(stream)),
+        mode="r|",
+        bufsize=1 << 18,
+        tarinfo=_Entry,
+        encoding="utf-8",
     ) as archive:
         while entry := _next(archive):
             yield _member(entry, archive)
@@ -182,6 +186,28 @@ def _members(stream: IO[bytes]) -> Iterator[Member]:
             archive.members = []  # type: ignore[attr-defined]
     while stream.read(1 << 18):
         pass  # the checksum of a compressed stream is at its end
+
+
+class _Finite:
+    """A stream that may not be asked on and on after its end: tarfile goes over a member of any
+    size that its header says in small steps, though nothing comes any more.
+    """
+
+    MOST = 4
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.empty = 0
+
+    def read(self, count: int) -> bytes:
+        chunk = self.stream.read(count)
+        self.empty = 0 if chunk else self.empty + 1
+        if self.empty > self.MOST:
+            raise tarfile.ReadError("it ends within a member")
+        return chunk
+
+    def close(self) -> None:
+        """tarfile wants one; who opened the stream closes it."""
 
 
 def _next(archive: tarfile.TarFile) -> tarfile.TarInfo | None:
