@@ -10,6 +10,7 @@ $UDOCKPY_HOME, else $XDG_DATA_HOME/udockpy, else ~/.local/share/udockpy
     sandboxes/KEY/{path,fakedb,node,owners}
                                         what is remembered of directories the user names
     builds/ID/                          what is being built, until that is done
+    build-cache/KEY, mounts/KEY         what instructions of Dockerfiles made; their cache mounts
     downloads/, locks/                  what is half there, and who works on what
     run/BOOT/                           running processes and caches of this node, until it reboots
 """
@@ -52,6 +53,10 @@ class Home(NamedTuple):
     @property
     def builds(self) -> str:
         return os.path.join(self.path, "builds")
+
+    @property
+    def build_cache(self) -> str:
+        return os.path.join(self.path, "build-cache")
 
     @property
     def downloads(self) -> str:

@@ -14,7 +14,7 @@ sys.path.append(os.fspath(Path(__file__).resolve().parent.parent / "integration"
 from command import Udockpy
 
 DEFINITION = """\
-Bootstrap: {agent}
+Bootstrap: debootstrap
 OSVersion: bookworm
 Include: hello
 %post
@@ -26,12 +26,11 @@ Include: hello
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("agent", ["debootstrap", "mmdebstrap"])
-def test_debian_from_nothing(tmp_path: Path, agent: str) -> None:
-    if not any(os.access(f"{folder}/{agent}", os.X_OK) for folder in ("/usr/sbin", "/usr/bin")):
-        missing(f"{agent}: not found (apt-get install {agent})")
+def test_debian_from_nothing(tmp_path: Path) -> None:
+    if not os.access("/usr/sbin/debootstrap", os.X_OK):
+        missing("debootstrap: not found (apt-get install debootstrap)")
     udockpy = Udockpy(tmp_path / "state", tmp_path)
-    (tmp_path / "x.def").write_text(DEFINITION.format(agent=agent))
+    (tmp_path / "x.def").write_text(DEFINITION)
     done = udockpy("build", "made.sif", "x.def", timeout=900)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     assert udockpy.output("run", tmp_path / "made.sif") == "Hello, world!"

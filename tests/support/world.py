@@ -50,6 +50,10 @@ class World:
         path = self._need(self.root / "transcripts" / f"{guest}-{who}.txt", "transcript")
         return lines_by_name(path.read_text())
 
+    def made_by_buildah(self, context: str) -> Path:
+        """What buildah made of a context in contexts.py, as skopeo's dir:."""
+        return self._need(self.root / "buildah" / context, f"buildah's image {context}")
+
     def torture_program(self, guest: str) -> str:
         """The build of the torture program that the guest can run."""
         about: Any = json.loads(self._need(self.root / "world.json", "summary").read_text())

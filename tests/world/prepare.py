@@ -11,6 +11,7 @@ DIR then holds
 ``transcripts/``   what tests/guests/torture prints under a real root's chroot, as root and as
                    the user
 ``rootlike/``      the scripts of tests/rootlike, and what they print under a real root's chroot
+``buildah/NAME``   what buildah makes of the contexts in contexts.py
 ``logs/``          what the steps printed
 =================  ===========================================================================
 """
@@ -26,12 +27,15 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
+
+import contexts
 
 DEFAULT_WORLD = "/var/tmp/udockpy-world"
 TESTS = Path(__file__).resolve().parent.parent
@@ -497,6 +501,36 @@ def rootlike(world: World) -> None:
             raise SystemExit(f"prepare: rootlike: {script}: status {done.returncode}")
 
 
+# -- Dockerfiles ------------------------------------------------------------
+
+
+def buildah_images(world: World) -> None:
+    """What buildah, as root, makes of the contexts in contexts.py: images in skopeo's dir:."""
+    made = world.path("buildah")
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    with tempfile.TemporaryDirectory(prefix="buildah-") as scratch:
+        folder = Path(scratch)
+        places = ["--root", folder / "store", "--runroot", folder / "run"]
+        tool = ["buildah", *places, "--storage-driver", "vfs"]
+        # Of its two formats docker's has everything that a Dockerfile can say.
+        build = ["bud", "--isolation", "chroot", "--format", "docker", "--pull=never"]
+        for name, context in {"base": {}, **contexts.CONTEXTS}.items():
+            source = folder / "contexts" / name
+            source.mkdir(parents=True)
+            if context:
+                contexts.write(context, source)
+            else:
+                contexts.write_base(source)
+            given = [
+                word for pair in contexts.ARGUMENTS.get(name, ()) for word in ("--build-arg", pair)
+            ]
+            run(world, "buildah", [*tool, *build, *given, "-t", name, source])
+            run(world, "buildah", [*tool, "push", f"localhost/{name}", f"dir:{made / name}"])
+    for path in made.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 # -- the whole ------------------------------------------------------------
 
 
@@ -513,6 +547,7 @@ def plan() -> list[list[Step]]:
         [
             Step("programs", programs + me, build_programs),
             Step("debs", " ".join(PACKAGES), package_cache),
+            Step("buildah", digest([SOURCES.parent / "world/contexts.py"]), buildah_images),
         ],
         [Step(f"guest-{name}", programs + me, user_copy(name)) for name in names],
         [
@@ -558,6 +593,7 @@ def needed_tools() -> None:
         "gcc": "gcc",
         "make": "make",
         "busybox": "busybox-static",
+        "buildah": "buildah",
     }
     packages = [package for tool, package in missing.items() if shutil.which(tool) is None]
     if packages:

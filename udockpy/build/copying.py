@@ -40,8 +40,10 @@ def _below(target: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def of_tree(tree: Tree, path: str) -> Iterator[Iterator[Member]]:
-    """Yields the members of what a guest of `tree` finds at `path`, links to it followed."""
+def of_tree(tree: Tree, path: str, *, links: bool = True) -> Iterator[Iterator[Member]]:
+    """Yields the members of what a guest of `tree` finds at `path`, links to it followed. Without
+    `links` every name of a file is a file of its own.
+    """
     with contextlib.ExitStack() as stack:
         root = stack.enter_context(Root(tree.rootfs))
         parent, name = root.locate(path, follow=True)
@@ -49,7 +51,7 @@ def of_tree(tree: Tree, path: str) -> Iterator[Iterator[Member]]:
         place = f"/proc/self/fd/{parent}/{name}"
         reader = stack.enter_context(open_tree(place, tree.fakedb))
         if stat.S_ISDIR(os.lstat(place).st_mode):
-            yield reader.members()
+            yield reader.members() if links else reader.names()
         else:
             yield iter([reader.member(parent, name)])
 
@@ -84,18 +86,18 @@ def _followed(path: str, name: str, above: tuple[tuple[int, int], ...]) -> Itera
                 yield from _followed(inner, _below(name, entry), (*above, inode))
 
 
-def matches(tree: Tree, pattern: str) -> list[str]:
+def matches(tree: Tree, pattern: str, *, hidden: bool = False) -> list[str]:
     """The guest paths that a pattern with wildcards names, sorted; without wildcards the path
-    itself, if it is there. As in a shell, * does not match a leading dot.
+    itself, if it is there. As in a shell, * does not match a leading dot, but with `hidden`.
     """
     found = ["/"]
     with Root(tree.rootfs) as root:
         for part in components(pattern):
-            found = [path for folder in found for path in _step(root, folder, part)]
+            found = [path for folder in found for path in _step(root, folder, part, hidden)]
     return found
 
 
-def _step(root: Root, folder: str, part: str) -> list[str]:
+def _step(root: Root, folder: str, part: str, hidden: bool) -> list[str]:
     if not WILDCARD.search(part):
         path = os.path.join(folder, part)
         return [path] if _is_there(root, path) else []
@@ -107,7 +109,7 @@ def _step(root: Root, folder: str, part: str) -> list[str]:
         names = sorted(os.listdir(fd))
     finally:
         os.close(fd)
-    hidden = part.startswith(".")
+    hidden = hidden or part.startswith(".")
     return [
         os.path.join(folder, name)
         for name in names

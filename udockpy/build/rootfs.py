@@ -4,6 +4,7 @@ links are in it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -15,8 +16,9 @@ from udockpy.util.beneath import Root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from udockpy.container.plan import Bind
     from udockpy.store.tree import Tree
 
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -49,7 +51,7 @@ def read(tree: Tree, path: str) -> str:
 
 
 def remove(tree: Tree, path: str) -> None:
-    """Removes a file, if it is there."""
+    """Removes a file or an empty directory, if it is there."""
     with Root(tree.rootfs) as root:
         try:
             parent, name = root.locate(path, follow=False)
@@ -58,9 +60,13 @@ def remove(tree: Tree, path: str) -> None:
                 return
             raise
         try:
-            os.unlink(name, dir_fd=parent)
-        except FileNotFoundError:
-            pass
+            if stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
+                os.rmdir(name, dir_fd=parent)
+            else:
+                os.unlink(name, dir_fd=parent)
+        except OSError as e:
+            if e.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                raise
         finally:
             os.close(parent)
 
@@ -70,6 +76,33 @@ def put(tree: Tree, members: Iterable[Member]) -> None:
     from udockpy.layer.tree_writer import write_tree
 
     write_tree(members, tree.rootfs, tree.fakedb)
+
+
+def missing_folders(tree: Tree, path: str, mtime: int) -> list[Member]:
+    """The directories on the way to `path`, itself included, that are not there yet."""
+    parts = path.strip("/").split("/")
+    names = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    return [directory(name, mtime) for name in names if name and mode_of(tree, name) is None]
+
+
+@contextlib.contextmanager
+def mount_points(tree: Tree, binds: Iterable[Bind], mtime: int) -> Iterator[None]:
+    """What binds need to be bound on, while a guest runs; a skeleton in its place could not be
+    written to.
+    """
+    made: list[Member] = []
+    for bind in binds:
+        folder = bind.target if os.path.isdir(bind.source) else os.path.dirname(bind.target)
+        added = missing_folders(tree, folder, mtime)
+        if folder != bind.target and mode_of(tree, bind.target) is None:
+            added.append(file(bind.target.strip("/"), "", mtime))
+        put(tree, added)
+        made += added
+    try:
+        yield
+    finally:
+        for member in reversed(made):
+            remove(tree, member.name)
 
 
 def file(name: str, text: str, mtime: int, *, mode: int = 0o644) -> Member:

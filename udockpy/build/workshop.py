@@ -43,10 +43,16 @@ if TYPE_CHECKING:
             ...
 
         def run_on_host(
-            self, tree: Tree, command: Sequence[str], environment: Mapping[str, str]
+            self,
+            tree: Tree,
+            command: Sequence[str],
+            environment: Mapping[str, str],
+            *,
+            kernel: bool = False,
         ) -> int:
             """Runs a program of the host, on the host's files, as a pretended root whose changes to
-            owners, modes and devices are remembered for `tree`.
+            owners, modes and devices are remembered for `tree`; with `kernel`, the tree has the
+            host's /proc and /sys.
             """
             ...
 

@@ -36,9 +36,12 @@ class Change(NamedTuple):
     name: str  # as in Member
 
 
-def compare(lower: Iterable[Member], upper: Iterable[Member]) -> list[Change]:
+def compare(
+    lower: Iterable[Member], upper: Iterable[Member], *, same_tree: bool = False
+) -> list[Change]:
     """What makes the tree `upper` of `lower`, both as TreeReader.names() yields them, in the order
-    of names.
+    of names. With `same_tree`, `lower` is what the tree itself was, whose contents are no more:
+    then another file in the place of one is a change.
 
     Of a directory that is gone nothing below is told. A directory in which something changed is
     changed itself: tools that lay layers over each other take it from the uppermost that has it.
@@ -55,7 +58,7 @@ def compare(lower: Iterable[Member], upper: Iterable[Member]) -> list[Change]:
             changes[new.name] = How.ADDED
             links.add_new(new)
         else:
-            if _differs(old, new):
+            if _differs(old, new, same_tree=same_tree):
                 changes[new.name] = How.CHANGED
             if old.kind is Kind.DIRECTORY and new.kind is not Kind.DIRECTORY:
                 gone = new.name
@@ -150,10 +153,12 @@ def _order(name: str) -> list[str]:
     return name.split("/") if name else []
 
 
-def _differs(old: Member, new: Member) -> bool:
+def _differs(old: Member, new: Member, *, same_tree: bool) -> bool:
     if _told(old) != _told(new):
         return True
-    return new.kind is Kind.FILE and old.inode != new.inode and not _same_content(old, new)
+    if new.kind is not Kind.FILE or old.inode == new.inode:
+        return False
+    return same_tree or not _same_content(old, new)
 
 
 def _told(member: Member) -> tuple[object, ...]:

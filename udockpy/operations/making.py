@@ -18,10 +18,11 @@ from udockpy.util import atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from udockpy.home import Home
     from udockpy.layer.diff import Change
+    from udockpy.layer.member import Member
     from udockpy.layer.pack import Packed
     from udockpy.store.images import Image
     from udockpy.store.tree import Tree
@@ -57,18 +58,25 @@ def add_layer(
     The caller shares the lock of the store until an image has the layer.
     """
     from udockpy.layer.diff import layer
-    from udockpy.layer.pack import pack
     from udockpy.layer.tree_reader import open_tree
 
     found = changes(lower, upper, without=without)
     if not found:
         return None
+    with open_tree(upper.rootfs, upper.fakedb) as reader:
+        return put_layer(home, layer(reader.names(), found, newest=newest))
+
+
+def put_layer(home: Home, members: Iterable[Member]) -> Packed:
+    """As add_layer(), of the members of a layer."""
+    from udockpy.layer.pack import pack
+
     layout = images.layout(home)
     layout.make()
     scratch = atomic.scratch_name(os.path.join(homes.make(home.downloads), "layer"))
     try:
-        with open(scratch, "xb") as file, open_tree(upper.rootfs, upper.fakedb) as reader:
-            packed = pack(layer(reader.names(), found, newest=newest), file)
+        with open(scratch, "xb") as file:
+            packed = pack(members, file)
         os.rename(scratch, layout.blob(packed.digest))
     except BaseException:
         if os.path.exists(scratch):

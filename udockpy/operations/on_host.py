@@ -33,6 +33,7 @@ class How(NamedTuple):
     engine: str | None = None
     verbose: bool = False
     chdir: str = "/"
+    kernel: bool = True  # show /proc and /sys in the new root filesystem
 
 
 def run(
@@ -46,7 +47,7 @@ def run(
         command=tuple(command),
         identity=Identity(0, 0, (0,), pretend=True),
         environment=tuple({**base, **how.variables}.items()),
-        binds=tuple(_kernel_binds(tree.rootfs)),
+        binds=tuple(_kernel_binds(tree.rootfs)) if how.kernel else (),
         chdir=how.chdir,
         fakedb=tree.fakedb,
         cache=cache_file(home, "/"),

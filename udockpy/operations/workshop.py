@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from udockpy import config as configs
 from udockpy import home as homes
-from udockpy.container import caller, guest, spec
+from udockpy.build import rootfs
+from udockpy.container import binds, caller, guest, spec
 from udockpy.container.options import RunOptions
 from udockpy.engines.execute import execute_and_wait
 from udockpy.engines.select import AUTO
@@ -81,15 +82,23 @@ class ThisNode(NamedTuple):
             user=guest_.user or None,
             root=True,
         )
-        plan = spec.plan(config, caller.gather(self.environ), place, options)
+        person = caller.gather(self.environ)
+        plan = spec.plan(config, person, place, options)
         target = targets.Target(targets.SANDBOX, tree.rootfs, tree, os.path.dirname(tree.fakedb))
-        return execute_and_wait(launchable(self.home, config, target, plan).launch)
+        named = [bind for text in guest_.binds for bind in binds.parse(text, cwd=person.cwd)]
+        with rootfs.mount_points(tree, named, self.now):
+            return execute_and_wait(launchable(self.home, config, target, plan).launch)
 
     def run_on_host(
-        self, tree: Tree, command: Sequence[str], environment: Mapping[str, str]
+        self,
+        tree: Tree,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        kernel: bool = False,
     ) -> int:
         # The engine that was asked for is that of guests; not every one can do this.
-        how = on_host.How(environment, AUTO, chdir=os.getcwd())
+        how = on_host.How(environment, AUTO, chdir=os.getcwd(), kernel=kernel)
         return on_host.run(self.home, tree, command, how, self.environ)
 
     def apt_mirror(self, suite: str) -> str:

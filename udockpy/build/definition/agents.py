@@ -97,16 +97,7 @@ def _debootstrap(beginning: Beginning) -> None:
     words = [program, "--variant=minbase", f"--exclude={EXCLUDED}", f"--include={include}"]
     words += [suite, beginning.tree.rootfs, mirror or beginning.workshop.apt_mirror(suite)]
     # Where debootstrap finds signs of docker it replaces the new system's /proc, which is bound.
-    _run(beginning, words, {"container": "lxc"})
-
-
-def _mmdebstrap(beginning: Beginning) -> None:
-    suite = beginning.need("osversion")
-    mirror = beginning.stage.key("mirrorurl").replace(PLACE, suite)
-    include = [f"--include={','.join(names)}"] if (names := _included(beginning)) else []
-    words = [_program(beginning, "mmdebstrap"), "--mode=root", "--variant=apt", *include]
-    words += ["--skip=check/empty,chroot/mount", suite, beginning.tree.rootfs]
-    _run(beginning, [*words, mirror or beginning.workshop.apt_mirror(suite)], {})
+    _run(beginning, words, {"container": "lxc"}, kernel=True)
 
 
 def _dnf(beginning: Beginning) -> None:
@@ -122,7 +113,7 @@ def _dnf(beginning: Beginning) -> None:
     words = [program, "-y", "--noplugins", "-c", config, f"--installroot={beginning.tree.rootfs}"]
     words += [f"--releasever={version}"] if version else []
     words += ["install", "/etc/redhat-release", "coreutils", *_included(beginning)]
-    _run(beginning, words, {})
+    _run(beginning, words, {}, kernel=True)
     shutil.rmtree(folder)
 
 
@@ -183,8 +174,12 @@ def _program(beginning: Beginning, *names: str) -> str:
     raise beginning.bad("bootstrap", f"the host has no {' or '.join(names)}", hint)
 
 
-def _run(beginning: Beginning, words: list[str], environment: dict[str, str]) -> None:
-    status = beginning.workshop.run_on_host(beginning.tree, words, environment)
+def _run(
+    beginning: Beginning, words: list[str], environment: dict[str, str], *, kernel: bool = False
+) -> None:
+    """Runs a program of the host; those that mount /proc and /sys find them there with `kernel`."""
+    shop = beginning.workshop
+    status = shop.run_on_host(beginning.tree, words, environment, kernel=kernel)
     if status:
         program = os.path.basename(words[0])
         raise beginning.bad("bootstrap", f"{program} failed with status {status}")
@@ -197,7 +192,6 @@ AGENTS: dict[str, Callable[[Beginning], ImageConfig | None]] = {
     "docker": _docker,
     "docker-archive": _in_file("docker-archive"),
     "localimage": _local_image,
-    "mmdebstrap": _mmdebstrap,
     "oci": _in_file("oci"),
     "oci-archive": _in_file("oci-archive"),
     "scratch": _scratch,
@@ -210,6 +204,7 @@ REFUSED = {
     "docker-daemon": "needs a daemon: use docker save, and docker-archive",
     "dockerfile": "is not supported: use udockpy build -f DOCKERFILE",
     "library": _SERVICE,
+    "mmdebstrap": "is not supported: use debootstrap",
     "oras": _SERVICE,
     "shub": _SERVICE,
     "zypper": "needs zypper, which is not supported",
