@@ -98,9 +98,12 @@ def matches(tree: Tree, pattern: str, *, hidden: bool = False) -> list[str]:
 
 
 def _step(root: Root, folder: str, part: str, hidden: bool) -> list[str]:
-    if not WILDCARD.search(part):
-        path = os.path.join(folder, part)
-        return [path] if _is_there(root, path) else []
+    names = [part] if not WILDCARD.search(part) else _matching(root, folder, part, hidden)
+    paths = [os.path.join(folder, name) for name in names]
+    return [path for path in paths if _is_there(root, path)]
+
+
+def _matching(root: Root, folder: str, part: str, hidden: bool) -> list[str]:
     try:
         fd = root.open(folder, DIRECTORY)
     except OSError:
@@ -109,23 +112,14 @@ def _step(root: Root, folder: str, part: str, hidden: bool) -> list[str]:
         names = sorted(os.listdir(fd))
     finally:
         os.close(fd)
-    hidden = hidden or part.startswith(".")
-    return [
-        os.path.join(folder, name)
-        for name in names
-        if fnmatch.fnmatchcase(name, part) and (hidden or not name.startswith("."))
-    ]
+    if not (hidden or part.startswith(".")):
+        names = [name for name in names if not name.startswith(".")]
+    return [name for name in names if fnmatch.fnmatchcase(name, part)]
 
 
 def _is_there(root: Root, path: str) -> bool:
     try:
-        parent, name = root.locate(path, follow=False)
+        root.stat(path)
     except OSError:
-        return False
-    try:
-        os.lstat(name, dir_fd=parent)
-    except OSError:
-        return False
-    finally:
-        os.close(parent)
+        return False  # also for a link that leads nowhere
     return True

@@ -87,22 +87,52 @@ def missing_folders(tree: Tree, path: str, mtime: int) -> list[Member]:
 
 @contextlib.contextmanager
 def mount_points(tree: Tree, binds: Iterable[Bind], mtime: int) -> Iterator[None]:
-    """What binds need to be bound on, while a guest runs; a skeleton in its place could not be
-    written to.
+    """What binds need to be bound on, for as long as a guest runs: the skeleton that other runs
+    get in the place of a missing directory cannot be written to.
     """
     made: list[Member] = []
+    times: dict[str, tuple[int, int]] = {}  # of directories: before, and with what was made
     for bind in binds:
-        folder = bind.target if os.path.isdir(bind.source) else os.path.dirname(bind.target)
-        added = missing_folders(tree, folder, mtime)
-        if folder != bind.target and mode_of(tree, bind.target) is None:
-            added.append(file(bind.target.strip("/"), "", mtime))
-        put(tree, added)
-        made += added
+        added = _mount_point(tree, bind, mtime)
+        if added:
+            folder = os.path.dirname(added[0].name)
+            before = times[folder][0] if folder in times else _stat(tree, folder).st_mtime_ns
+            put(tree, added)
+            times[folder] = before, _stat(tree, folder).st_mtime_ns
+            made += added
     try:
         yield
     finally:
+        untouched = [name for name in times if _stat(tree, name).st_mtime_ns == times[name][1]]
         for member in reversed(made):
             remove(tree, member.name)
+        for name in untouched:
+            _set_time(tree, name, times[name][0])
+
+
+def _mount_point(tree: Tree, bind: Bind, mtime: int) -> list[Member]:
+    if mode_of(tree, bind.target) is not None:
+        return []
+    if os.path.isdir(bind.source):
+        return missing_folders(tree, bind.target, mtime)
+    folders = missing_folders(tree, os.path.dirname(bind.target), mtime)
+    if bind.optional:
+        return folders  # guests do without it where they have nothing there
+    return [*folders, file(bind.target.strip("/"), "", mtime)]
+
+
+def _stat(tree: Tree, path: str) -> os.stat_result:
+    with Root(tree.rootfs) as root:
+        return root.stat(path)
+
+
+def _set_time(tree: Tree, path: str, mtime_ns: int) -> None:
+    with Root(tree.rootfs) as root:
+        parent, name = root.locate(path, follow=True)
+        try:
+            os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=parent)
+        finally:
+            os.close(parent)
 
 
 def file(name: str, text: str, mtime: int, *, mode: int = 0o644) -> Member:

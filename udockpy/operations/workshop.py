@@ -8,7 +8,7 @@ from typing import NamedTuple
 from udockpy import config as configs
 from udockpy import home as homes
 from udockpy.build import rootfs
-from udockpy.container import binds, caller, guest, spec
+from udockpy.container import caller, guest, spec
 from udockpy.container.options import RunOptions
 from udockpy.engines.execute import execute_and_wait
 from udockpy.engines.select import AUTO
@@ -85,8 +85,7 @@ class ThisNode(NamedTuple):
         person = caller.gather(self.environ)
         plan = spec.plan(config, person, place, options)
         target = targets.Target(targets.SANDBOX, tree.rootfs, tree, os.path.dirname(tree.fakedb))
-        named = [bind for text in guest_.binds for bind in binds.parse(text, cwd=person.cwd)]
-        with rootfs.mount_points(tree, named, self.now):
+        with rootfs.mount_points(tree, plan.binds, self.now):
             return execute_and_wait(launchable(self.home, config, target, plan).launch)
 
     def run_on_host(

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from udockpy.build.dockerfile.lines import Heredoc, Line
 
-# The flags of each instruction; those that are read and mean nothing here are in IGNORED
+# The flags of each instruction; --link means nothing here, for layers are made one way
 FLAGS = {
-    "ADD": ("chown", "chmod", "checksum", "link", "exclude"),
+    "ADD": ("chown", "chmod", "checksum", "link"),
     "ARG": (),
     "CMD": (),
-    "COPY": ("from", "chown", "chmod", "link", "exclude"),
+    "COPY": ("from", "chown", "chmod", "link"),
     "ENTRYPOINT": (),
     "ENV": (),
     "EXPOSE": (),

@@ -8,7 +8,7 @@ from typing import Callable
 from udockpy.build import rootfs
 from udockpy.build.dockerfile import copy, files, run, settings, words
 from udockpy.build.dockerfile.lines import bad
-from udockpy.errors import ArchiveError, reason_of
+from udockpy.errors import ArchiveError, BindError, UserError, reason_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def perform(stage: Stage, instruction: Instruction) -> None:
     name = stage.around.name
     try:
         HANDLERS[instruction.keyword](stage, instruction)
-    except (ValueError, ArchiveError) as e:
+    except (ValueError, ArchiveError, BindError, UserError) as e:
         raise bad(name, instruction.line, f"{instruction.keyword}: {e}") from None
     except OSError as e:
         where = f"{e.filename}: " if isinstance(e.filename, str) else ""

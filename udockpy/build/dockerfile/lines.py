@@ -90,7 +90,10 @@ def _instructions(rows: list[str], escape: str, name: str) -> Iterator[Line]:
             parts.append(row[: match.start()] if match else row)
             if not match:
                 break
-        keyword, text = _split("".join(parts).strip())
+        joined = "".join(parts).strip()
+        if not joined:
+            continue  # a line of the mark alone
+        keyword, text = _split(joined)
         heredocs = []
         if keyword in TAKE_HEREDOCS:
             for match in HEREDOC.finditer(text):
