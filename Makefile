@@ -8,6 +8,7 @@
 #   make test-lockdown     real packages on every node that forbids something: 10 minutes
 #   make test-kernels      inside Debian's kernels 5.10, 6.1 and 6.12, in virtual machines: an hour
 #   make test-kills        commands, killed at 300 random moments; make test does it at 60
+#   make test-clients      workflow systems as they are published, with our drop-ins for apptainer and udocker
 #   make engines           the native helpers, into udockpy/libexec
 #   make clean             remove what was built
 
@@ -34,10 +35,14 @@ test-kills:
 	@scripts/need build test
 	@scripts/as-user scripts/test kills
 
+test-clients:
+	@scripts/need build test
+	@scripts/as-user scripts/test clients
+
 engines:
 	$(MAKE) -C engines install
 
 clean:
 	rm -rf build dist docs/_build .tox .demo udockpy/libexec *.egg-info
 
-.PHONY: demo test test-lockdown test-kernels test-kills engines clean
+.PHONY: demo test test-lockdown test-kernels test-kills test-clients engines clean

@@ -8,16 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from box import BUSYBOX, make_box
 from command import Udockpy
 from support.world import missing
 from world.registry import PROGRAMS, Registries
 from zoo import Zoo
-
-BUSYBOX = "/bin/busybox"
-APPLETS = (
-    "cat chmod chown cp echo env false id kill ls mkdir mknod pwd rm sh sleep stat touch true wc"
-)
-ACCOUNTS = "root:x:0:0:root:/root:/bin/sh\nwww:x:33:33:www:/var/www:/bin/sh\n"
 
 
 @pytest.fixture
@@ -33,21 +28,6 @@ def udockpy(tmp_path: Path) -> Udockpy:
 def box(tmp_path: Path) -> Path:
     """A sandbox of busybox."""
     return make_box(tmp_path / "box")
-
-
-def make_box(root: Path) -> Path:
-    """Makes a small system of busybox."""
-    if not os.access(BUSYBOX, os.X_OK):
-        missing(f"{BUSYBOX}: not found (apt-get install busybox-static)")
-    for name in ("bin", "dev", "etc", "proc", "sys", "tmp", "root", "var/www"):
-        (root / name).mkdir(parents=True)
-    shutil.copy(BUSYBOX, root / "bin/busybox")
-    for name in APPLETS.split():
-        (root / "bin" / name).symlink_to("busybox")
-    (root / "etc/passwd").write_text(ACCOUNTS)
-    (root / "etc/group").write_text("root:x:0:\nwww:x:33:\n")
-    (root / "etc/issue").write_text("guest\n")
-    return root
 
 
 @pytest.fixture

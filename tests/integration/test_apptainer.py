@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from box import make_box
 from command import Udockpy
-from conftest import make_box
 from support.product import text
 from support.world import missing
 from world.registry import run
