@@ -21,7 +21,7 @@ from support.world import missing
 
 sys.path.append(os.fspath(Path(__file__).resolve().parent.parent / "integration"))
 
-from world.registry import PROGRAMS, Registries, run
+from world.registry import PROGRAMS, Registries, instead_of_docker_io, run
 
 BUSYBOX = "/bin/busybox"
 DIRECTORIES = "bin dev etc home proc root sys tmp var var/tmp usr usr/bin"
@@ -104,10 +104,7 @@ def environ(mirror: Registries, tmp_path: Path) -> dict[str, str]:
     how = {"env": {**os.environ, "PYTHONPATH": IMPORTED_FROM}, "capture_output": True}
     done = subprocess.run([sys.executable, "-m", "udockpy", *words], **how, check=False)
     assert done.returncode == 0, text(done)
-    conf = tmp_path / "registries.conf"
-    conf.write_text(
-        f'[[registry]]\nprefix = "docker.io"\nlocation = "{mirror.http}"\ninsecure = true\n'
-    )
+    conf = instead_of_docker_io(tmp_path / "registries.conf", mirror.http)
     own = os.fspath(Path(sys.executable).parent)
     home = tmp_path / "home"
     home.mkdir()
@@ -117,7 +114,7 @@ def environ(mirror: Registries, tmp_path: Path) -> dict[str, str]:
         "USER": os.environ.get("USER", "user"),
         "LC_ALL": "C.UTF-8",
         "UDOCKPY_HOME": os.fspath(tmp_path / "state"),
-        "CONTAINERS_REGISTRIES_CONF": os.fspath(conf),
+        "CONTAINERS_REGISTRIES_CONF": conf,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

@@ -144,3 +144,12 @@ def free_port() -> int:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
         return port
+
+
+def instead_of_docker_io(path: Path, host: str) -> str:
+    """Writes a registries.conf that sends who asks docker.io to a registry without TLS; returns its
+    path.
+    """
+    table = f'prefix = "docker.io"\nlocation = "{host}"\ninsecure = true\n'
+    path.write_text(f"[[registry]]\n{table}")
+    return str(path)
