@@ -128,7 +128,6 @@ def test_no_way_out(
     assert lines[-1].startswith("tried"), text(done)
 
 
-@pytest.mark.reference
 def test_open_ways_are_open(engine: Product, sandbox: Path, outside: Path) -> None:
     """A way that a change has closed must be taken out of the limits."""
     done = engine.run(sandbox, f"{PROGRAMS}/escape-musl", str(outside), timeout=180)

@@ -48,6 +48,7 @@ VERBS = {
     "tag": "udockpy.cli.tag:tag",
     "sif": "udockpy.cli.sif:sif",
     "tags": "udockpy.cli.tags:tags",
+    "trace": "udockpy.cli.trace:trace",
     "unprotect": "udockpy.cli.protect:unprotect",
     "verify": "udockpy.cli.verify:verify",
 }

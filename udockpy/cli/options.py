@@ -76,6 +76,16 @@ RUN_OPTIONS = (
 )
 
 
+# Of trace, whose -e says which calls.
+TRACED = ("bind", "env", "env_file", "workdir", "read_only")
+
+
 def of(verb: str) -> list[Option]:
     """The options of one verb."""
+    if verb == "trace":
+        options = [option for option in RUN_OPTIONS if option.field in TRACED]
+        return [
+            option._replace(flags=tuple(flag for flag in option.flags if flag != "-e"))
+            for option in options
+        ]
     return [option for option in RUN_OPTIONS if verb in option.verbs]

@@ -53,10 +53,20 @@ class PtracePy:
         ]
         return Launch(
             argv=(
-                *(sys.executable, "-I", "-c", START, ":".join(sys.path)),
+                *_tracer(),
                 *words.view(plan),
                 *environment,
                 *words.command(plan),
             ),
             environ=(),
         )
+
+
+def watching(launch: Launch, words: tuple[str, ...]) -> Launch:
+    """A launch of this engine, with words that say what it prints of the guest's calls."""
+    tracer = _tracer()
+    return launch._replace(argv=(*tracer, *words, *launch.argv[len(tracer) :]))
+
+
+def _tracer() -> tuple[str, ...]:
+    return (sys.executable, "-I", "-c", START, ":".join(sys.path))

@@ -201,6 +201,7 @@ def _execve(tracee: Tracee, row: Row) -> None:
     if flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW):
         raise error(errno.EINVAL)
     path = tracee.string(tracee.argument(argument.path))
+    tracee.paths = [(path, b"")]
     with contextlib.suppress(OSError):
         paths.enter_directory(tracee)  # interpreters of scripts are relative to it
     with paths.base(tracee, dirfd, path) as ours:
@@ -211,7 +212,7 @@ def _execve(tracee: Tracee, row: Row) -> None:
         starts = tracee.hold(planned.interpreter_fd)
     if planned.machine != MACHINE:
         raise error(errno.EPERM)  # shells take ENOEXEC for a script
-    tracee.paths.append((path, os.fsencode(os.readlink(f"/proc/self/fd/{planned.exe_fd}"))))
+    tracee.paths = [(path, os.fsencode(os.readlink(f"/proc/self/fd/{planned.exe_fd}")))]
     if planned.prefix:
         words = [tracee.push(word + b"\0") for word in planned.prefix]
         words += tracee.words(tracee.argument(argument.path + 1))[1:]

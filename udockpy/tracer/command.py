@@ -9,7 +9,13 @@ import signal
 import sys
 from typing import NamedTuple, NoReturn
 
-from udockpy.errors import EXIT_ENGINE, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
+from udockpy.errors import (
+    EXIT_ENGINE,
+    EXIT_NOT_EXECUTABLE,
+    EXIT_NOT_FOUND,
+    EXIT_UDOCKPY,
+    reason_of,
+)
 from udockpy.tracer.core import AT_FDCWD, WANT_FOLLOW, Bind, Here, View
 from udockpy.tracer.loop import Tracer, Watch
 from udockpy.tracer.process import Container, Process
@@ -34,6 +40,8 @@ class Words(NamedTuple):
     read_only: bool
     binds: tuple[Bind, ...]
     chdir: bytes
+    trace: bytes | None  # where calls are printed: a file, or - for standard error
+    calls: bytes  # which ones
     environment: dict[bytes, bytes]
     command: list[bytes]
 
@@ -57,6 +65,8 @@ def parse(words: list[str]) -> Words:
         read_only=b"--ro-rootfs" in values,
         binds=tuple(binds),
         chdir=values[b"--chdir"],
+        trace=values.get(b"--trace"),
+        calls=values.get(b"--calls", b""),
         environment=environment,
         command=queue,
     )
@@ -64,7 +74,27 @@ def parse(words: list[str]) -> Words:
 
 def main(words: list[str]) -> NoReturn:
     """Ends as the guest's first process does."""
-    _end_as(run(parse(words), None))
+    plan = parse(words)
+    _end_as(run(plan, _watch(plan)))
+
+
+def _watch(plan: Words) -> Watch | None:
+    if plan.trace is None:
+        return None
+    from udockpy.tracer import report
+
+    try:
+        names = report.chosen(os.fsdecode(plan.calls))
+    except report.UnknownCallError as e:
+        hint = "names are as in syscalls(2), separated by commas; %file is all that have a path"
+        _fail(EXIT_UDOCKPY, "no such system call", os.fsencode(str(e)), "", hint)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    try:
+        return report.Report(
+            os.dup(2) if plan.trace == b"-" else os.open(plan.trace, flags, 0o666), names
+        )
+    except OSError as e:
+        _fail(EXIT_UDOCKPY, "cannot write", plan.trace, reason_of(e), "")
 
 
 def run(plan: Words, watch: Watch | None) -> int:
@@ -76,13 +106,13 @@ def run(plan: Words, watch: Watch | None) -> int:
     except OSError as e:
         hint = "give a directory of the guest with --workdir"
         what = "cannot enter the working directory"
-        _fail(EXIT_NOT_EXECUTABLE, what, plan.chdir, e, hint)
+        _fail(EXIT_NOT_EXECUTABLE, what, plan.chdir, reason_of(e), hint)
     tracer = Tracer(watch)
     try:
         tracer.start(lambda: _execute(plan), lambda pid: Process(pid, container, b""))
     except OSError as e:
         hint = "udockpy doctor says who forbids it; Linux 5.6 is needed"
-        _fail(EXIT_ENGINE, "cannot trace processes here", b"ptrace-py", e, hint)
+        _fail(EXIT_ENGINE, "cannot trace processes here", b"ptrace-py", reason_of(e), hint)
     return tracer.run()
 
 
@@ -103,11 +133,11 @@ def _execute(plan: Words) -> NoReturn:
                 break
     missing = worst.errno in (errno.ENOENT, errno.ENOTDIR)
     status = EXIT_NOT_FOUND if missing else EXIT_NOT_EXECUTABLE
-    _fail(status, "cannot run", name, worst, HINTS.get(worst.errno or 0, ""))
+    _fail(status, "cannot run", name, reason_of(worst), HINTS.get(worst.errno or 0, ""))
 
 
-def _fail(status: int, what: str, subject: bytes, error: OSError, hint: str) -> NoReturn:
-    text = f"udockpy: {what}: {os.fsdecode(subject)}: {error.strerror}\n"
+def _fail(status: int, what: str, subject: bytes, reason: str, hint: str) -> NoReturn:
+    text = f"udockpy: {': '.join(filter(None, (what, os.fsdecode(subject), reason)))}\n"
     os.write(2, os.fsencode(text + (f"hint: {hint}\n" if hint else "")))
     os._exit(status)
 

@@ -53,17 +53,17 @@ def dirfd_of(tracee: Tracee, argument: PathArgument) -> int:
 def find(tracee: Tracee, dirfd: int, path: bytes, want: int) -> Place:
     """Where a path of the tracee leads that is relative to a descriptor of the tracee."""
     process = tracee.process
+    seen = len(tracee.paths)
+    tracee.paths.append((path, b""))
     with base(tracee, dirfd, path) as ours:
         for _ in range(TRIES):
             found = process.container.view.resolve(process.here(), ours, path, want)
+            tracee.paths[seen] = (path, found.host_path)
             try:
-                place = _hold(tracee, found, want)
+                return _hold(tracee, found, want)
             except OSError as e:
                 if e.errno != errno.ELOOP:
-                    raise
-                continue  # a link was put in the way since
-            tracee.paths.append((path, place.host_path))
-            return place
+                    raise  # else a link was put in the way since
     raise error(errno.ELOOP)
 
 

@@ -224,6 +224,8 @@ def test_the_words_of_ptrace_py() -> None:
         False,
         ((b"/a", b"/b", True),),
         b"/",
+        None,
+        b"",
         {b"A": b"b"},
         [b"id"],
     )
