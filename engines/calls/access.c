@@ -129,6 +129,27 @@ static bool is_directory(const struct fakedb_record *file)
 	return (file->mode & S_IFMT) == S_IFDIR;
 }
 
+/* Whether a name lies somewhere in a directory. */
+static bool is_beneath(const struct where *w, const struct fakedb_key *directory)
+{
+	struct fakedb_record above;
+	struct fakedb_key key, last = { 0 };
+	long fd = owner_open_parent(w->fd, w->name), next;
+	bool found = false;
+
+	while (fd >= 0 && !found) {
+		(void)owner_record((int)fd, "", AT_EMPTY_PATH, &key, &above);
+		found = key.ino == directory->ino && key.dev_minor == directory->dev_minor;
+		/* The root is above itself. */
+		next = found || key.ino == last.ino ? -ENOENT :
+						      sys_openat((int)fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+		(void)sys_close((int)fd);
+		last = key;
+		fd = next;
+	}
+	return found;
+}
+
 int access_rename(const struct process *p, const struct where *from, const struct where *to, unsigned long flags)
 {
 	struct fakedb_record file, target, parent;
@@ -151,6 +172,10 @@ int access_rename(const struct process *p, const struct where *from, const struc
 		r = access_record(p, ACCESS_AS_EFFECTIVE, &key, &file, ACCESS_WRITE);
 	if (r == 0 && (flags & RENAME_EXCHANGE) && is_directory(&target) && from_parent.ino != to_parent.ino)
 		r = access_record(p, ACCESS_AS_EFFECTIVE, &target_key, &target, ACCESS_WRITE);
+	if (r < 0 && is_directory(&file) && is_beneath(to, &key))
+		return -EINVAL;
+	if (r < 0 && is_directory(&target) && is_beneath(from, &target_key))
+		return flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
 	return r;
 }
 
@@ -172,6 +197,20 @@ static bool is_stream(const struct fakedb_record *file)
 	return type == S_IFIFO || type == S_IFSOCK || type == S_IFCHR;
 }
 
+/* may_create_in_sticky(): what others left in a directory for all is not opened by who wants to make a file. For files
+ * and pipes it depends on sysctls of the host's. */
+static bool is_bait(const struct process *p, const struct where *w, const struct fakedb_record *file)
+{
+	uint32_t type = file->mode & S_IFMT;
+	struct fakedb_record parent;
+	struct fakedb_key key;
+
+	if (type == S_IFREG || type == S_IFIFO || p->creds.fsuid == file->uid ||
+	    !owner_parent(w->fd, w->name, &key, &parent))
+		return false;
+	return (parent.mode & 01002) == 01002 && parent.uid != file->uid;
+}
+
 int access_open(const struct process *p, const struct where *w, unsigned long flags)
 {
 	static const unsigned by_mode[] = { ACCESS_READ, ACCESS_WRITE, ACCESS_READ | ACCESS_WRITE,
@@ -190,6 +229,8 @@ int access_open(const struct process *p, const struct where *w, unsigned long fl
 		return flags & O_CREAT ? check_parent(p, w, &key, &parent) : 0;
 	if (is_refused_by_type(&file, flags, want) || (w->magic && !known && is_stream(&file)))
 		return 0;
+	if ((flags & O_CREAT) && is_bait(p, w, &file))
+		return -EACCES;
 	if ((flags & O_TMPFILE) == O_TMPFILE)
 		want = ACCESS_WRITE | ACCESS_EXECUTE;
 	r = access_record(p, ACCESS_AS_EFFECTIVE, &key, &file, want);

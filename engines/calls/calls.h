@@ -303,6 +303,7 @@ long op_statx(struct call *c, const struct syscall_row *row);
 bool owner_record(int dirfd, const char *name, int flags, struct fakedb_key *ret_key, struct fakedb_record *ret_record);
 /* The directory that (dirfd, name) is in, as owner_record(), which it returns whether it is there. */
 bool owner_parent(int dirfd, const char *name, struct fakedb_key *ret_key, struct fakedb_record *ret_record);
+long owner_open_parent(int dirfd, const char *name); /* an O_PATH descriptor of it, or -errno */
 #define GID_UNCHANGED (~0u)
 /* What a new file gets of the directory it is made in. */
 struct heritage {

@@ -129,15 +129,18 @@ static long open_device(const struct where *w, unsigned long flags)
 	return -ENXIO;
 }
 
-/* Root of a user namespace opens what nobody can open. */
-static bool opened_device(long fd)
+/* Root of a user namespace could open what nobody can open. */
+static bool opens_device(const struct where *w, unsigned long how)
 {
+	int flags = w->magic ? 0 : AT_SYMLINK_NOFOLLOW;
 	struct fakedb_record record;
 	struct fakedb_key key;
 	struct stat st;
 
-	return fd >= 0 && !engine.translate && sys_fstat((int)fd, &st) >= 0 && fakedb_maybe(&engine.db, st.st_ino) &&
-	       owner_record((int)fd, "", AT_EMPTY_PATH, &key, &record) && (record.has & FAKEDB_NODE);
+	if (engine.translate || (how & (O_PATH | O_DIRECTORY)) || (how & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		return false;
+	return sys_fstatat(w->fd, w->name, &st, flags) >= 0 && fakedb_maybe(&engine.db, st.st_ino) &&
+	       owner_record(w->fd, w->name, flags, &key, &record) && (record.has & FAKEDB_NODE);
 }
 
 static long open_resolved(const struct process *p, struct scratch *s, const struct where *w, unsigned long flags,
@@ -157,16 +160,13 @@ static long open_resolved(const struct process *p, struct scratch *s, const stru
 		if (r != -ENOSYS)
 			return r;
 	}
+	if (engine.pretend && opens_device(w, flags))
+		return open_device(w, flags);
 	if (engine.pretend && creates)
 		r = open_creating(p, w, flags, mode);
 	else
 		r = open_existing(p, w, flags, mode);
-	if (engine.pretend && !(flags & O_PATH) && (r == -EACCES || opened_device(r))) {
-		if (r >= 0)
-			(void)sys_close((int)r);
-		r = open_device(w, flags);
-	}
-	return r;
+	return r == -EACCES && engine.pretend && !(flags & O_PATH) ? open_device(w, flags) : r;
 }
 
 static bool met_link(long r, unsigned long flags)

@@ -49,21 +49,36 @@ static bool keeps_set_gid(const struct process *p, uint32_t gid)
 	return creds_in_group(&p->creds, gid) || creds_capable(&p->creds, CAP_FSETID);
 }
 
-bool owner_parent(int dirfd, const char *name, struct fakedb_key *ret_key, struct fakedb_record *ret_record)
+/* Copies the name of the directory that `name` is in to memory of the caller's. */
+#define PARENT_OF(name)                                                                   \
+	({                                                                                \
+		size_t parent_n = parent_length(name);                                    \
+		char *parent_name = memcpy(__builtin_alloca(parent_n + 2), name, parent_n); \
+		if (!parent_n)                                                            \
+			parent_name[parent_n++] = '.';                                    \
+		parent_name[parent_n] = '\0';                                             \
+		parent_name;                                                              \
+	})
+
+static size_t parent_length(const char *name)
 {
 	size_t n = strlen(name);
-	char *parent;
 
 	while (n && name[n - 1] == '/')
 		n--;
 	while (n && name[n - 1] != '/')
 		n--;
-	parent = __builtin_alloca(n + 2);
-	memcpy(parent, name, n);
-	if (!n)
-		parent[n++] = '.';
-	parent[n] = '\0';
-	(void)owner_record(dirfd, parent, 0, ret_key, ret_record);
+	return n;
+}
+
+long owner_open_parent(int dirfd, const char *name)
+{
+	return sys_openat(dirfd, PARENT_OF(name), O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+}
+
+bool owner_parent(int dirfd, const char *name, struct fakedb_key *ret_key, struct fakedb_record *ret_record)
+{
+	(void)owner_record(dirfd, PARENT_OF(name), 0, ret_key, ret_record);
 	return ret_record->mode;
 }
 
@@ -209,10 +224,8 @@ static long make_device(const struct process *p, const struct where *w, const st
 	struct stat st;
 	long r;
 
-	if (!whiteout && !creds_capable(&p->creds, CAP_MKNOD)) {
-		r = sys_fstatat(w->fd, w->name, &st, AT_SYMLINK_NOFOLLOW);
-		return r >= 0 ? -EEXIST : r == -ENOTDIR ? r : -EPERM;
-	}
+	if (!whiteout && !creds_capable(&p->creds, CAP_MKNOD))
+		return sys_fstatat(w->fd, w->name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -EPERM : -EEXIST;
 	r = SYS4(mknodat, w->fd, w->name, S_IFREG, 0);
 	if (r < 0)
 		return r;

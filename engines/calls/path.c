@@ -175,6 +175,20 @@ void path_unpin(const struct pin *pin)
 		(void)sys_close(pin->fd);
 }
 
+/* In the kernel's view nobody has looked at the directory of a name yet, which comes before what may be done in it. */
+static int look_at_parent(const struct process *p, const struct where *w)
+{
+	long fd;
+
+	if (engine.translate || !access_restricted(p, ACCESS_AS_EFFECTIVE))
+		return 0;
+	fd = owner_open_parent(w->fd, w->name);
+	if (fd < 0)
+		return (int)fd;
+	(void)sys_close((int)fd);
+	return 0;
+}
+
 /* path_resolve_pinned(), without asking whether the process may. */
 static int resolve_pinned(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
 			  unsigned want, struct where *ret_where, struct pin *ret_pin)
@@ -188,9 +202,9 @@ static int resolve_pinned(const struct process *p, struct scratch *s, const stru
 			return r;
 		r = path_pin(s, ret_where, ret_pin);
 		if (r != -ELOOP)
-			return r;
+			break;
 	}
-	return r;
+	return r >= 0 && arg->rule == RULE_PARENT ? look_at_parent(p, ret_where) : r;
 }
 
 int path_resolve_pinned(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
@@ -752,6 +766,26 @@ long op_rename(struct call *c, const struct syscall_row *row)
 	return r;
 }
 
+/* Before the error `r` comes that there is nothing to link, or already something of the new name, if that is known. */
+static long link_error(const struct where *from, const struct where *to, long r)
+{
+	struct stat st;
+	long there = from->magic ? 0 : sys_fstatat(from->fd, from->name, &st, AT_SYMLINK_NOFOLLOW);
+
+	if (there < 0)
+		return there;
+	return to && sys_fstatat(to->fd, to->name, &st, AT_SYMLINK_NOFOLLOW) >= 0 ? -EEXIST : r;
+}
+
+static long may_link(const struct process *p, const struct where *from, const struct where *to)
+{
+	long r = from->read_only ? -EXDEV : from->magic ? 0 : access_link(p, from, AT_SYMLINK_NOFOLLOW);
+
+	if (r >= 0)
+		r = access_name(p, to, true);
+	return r < 0 ? link_error(from, to, r) : r;
+}
+
 long op_link(struct call *c, const struct syscall_row *row)
 {
 	const struct process *p = process_current();
@@ -760,7 +794,6 @@ long op_link(struct call *c, const struct syscall_row *row)
 	char self[40] = "/proc/self/fd/";
 	struct pin from_pin = { -1 }, to_pin = { -1 };
 	struct where from, to;
-	struct stat st;
 	long r = -ENOMEM;
 
 	if (!s || !t)
@@ -790,12 +823,7 @@ long op_link(struct call *c, const struct syscall_row *row)
 			goto out;
 	}
 	r = resolve_pinned(p, t, c, &row->path[1], WANT_CREATE, &to, &to_pin);
-	if (r >= 0 && from.read_only && sys_fstatat(from.fd, from.name, &st, AT_SYMLINK_NOFOLLOW) >= 0)
-		r = -EXDEV;
-	if (r >= 0 && !from.magic)
-		r = access_link(p, &from, AT_SYMLINK_NOFOLLOW);
-	if (r >= 0)
-		r = access_name(p, &to, true);
+	r = r < 0 ? link_error(&from, NULL, r) : may_link(p, &from, &to);
 	if (r >= 0)
 		r = SYS5(linkat, from.fd, from.name, to.fd, to.name,
 			 from.magic ? AT_SYMLINK_FOLLOW : *from.name ? 0 : AT_EMPTY_PATH);
