@@ -1,7 +1,7 @@
 """Scripts for tests/guests/rootlike.c: every kind of call, by everybody, on every kind of file.
 
-``python tests/rootlike/cases.py DIR`` writes them into DIR, as NAME.script. tests/world/prepare.py
-does, and runs them where nothing interposes; test_rootlike.py runs the same files in every engine.
+tests/world/prepare.py has them written, and runs them where nothing interposes; test_rootlike.py
+runs the same files in every engine.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ import errno
 import os
 import stat
 import struct
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
-from pathlib import Path
 
 WORK = "/opt/udockpy/work/rootlike"
 # Another way to the same files, by which they are read-only.
@@ -628,8 +626,17 @@ CLASSES = (
 )
 
 
-def script(cases: Iterable[Case]) -> str:
-    return "".join(f"case {c.name}\n" + "".join(f"{line}\n" for line in c.lines) for c in cases)
+def cases() -> Iterator[Case]:
+    return chain.from_iterable(some() for some in CLASSES)
+
+
+def script(some: Iterable[Case]) -> str:
+    return "".join(f"case {c.name}\n" + "".join(f"{line}\n" for line in c.lines) for c in some)
+
+
+def split_script(text: str) -> list[str]:
+    """The parts of a script that are one case each."""
+    return [f"case {part}" for part in text.split("case ")[1:]]
 
 
 def by_case(transcript: str) -> dict[str, list[str]]:
@@ -645,13 +652,3 @@ def by_case(transcript: str) -> dict[str, list[str]]:
             line = f"{what} {errno.errorcode.get(-int(result), result)}"
         lines.append(line)
     return found
-
-
-def main() -> None:
-    target = Path(sys.argv[1])
-    target.mkdir(parents=True, exist_ok=True)
-    (target / "cases.script").write_text(script(chain.from_iterable(cases() for cases in CLASSES)))
-
-
-if __name__ == "__main__":
-    main()

@@ -40,7 +40,7 @@ import contexts
 DEFAULT_WORLD = "/var/tmp/udockpy-world"
 TESTS = Path(__file__).resolve().parent.parent
 SOURCES = TESTS / "guests"
-SCRIPTS = TESTS / "rootlike" / "cases.py"
+SCRIPTS = TESTS / "rootlike"
 WORKERS = 2
 
 # name, suite, architecture
@@ -491,7 +491,7 @@ def rootlike(world: World) -> None:
     interposes."""
     directory = world.path("rootlike")
     shutil.rmtree(directory, ignore_errors=True)
-    run(world, "rootlike", [sys.executable, SCRIPTS, directory])
+    run(world, "rootlike", [sys.executable, "-m", "rootlike", directory], cwd=TESTS)
     command = [f"/{GUEST_DIR}/rootlike-musl", f"/{GUEST_DIR}/work/rootlike"]
     argv = oracle_argv(world.path("trees", "musl"), command, None)
     for script in sorted(directory.glob("*.script")):
@@ -552,7 +552,7 @@ def plan() -> list[list[Step]]:
         [Step(f"guest-{name}", programs + me, user_copy(name)) for name in names],
         [
             Step("transcripts", programs + me, transcripts),
-            Step("rootlike", programs + me + digest([SCRIPTS]), rootlike),
+            Step("rootlike", programs + me + digest([*SCRIPTS.glob("*.py")]), rootlike),
         ],
     ]
 
