@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -148,6 +149,11 @@ def test_a_home_that_is_nowhere_is_part_of_the_report(udockpy: Udockpy) -> None:
     del udockpy.environ["UDOCKPY_HOME"]
     udockpy.environ["HOME"] = "/nonexistent"
     assert report(udockpy)["state"]["path"] == "/"
+
+
+def test_the_reference_tracer_is_looked_for(udockpy: Udockpy) -> None:
+    (found,) = (extra for extra in report(udockpy)["extras"] if extra["name"] == "ptrace-py")
+    assert found["works"] == (importlib.util.find_spec("ptrace") is not None)
 
 
 def test_fuse_is_tried(udockpy: Udockpy) -> None:

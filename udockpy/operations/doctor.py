@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from udockpy import __version__, native
 from udockpy import home as homes
-from udockpy.engines import ENGINES, diagnosis, host, signs
+from udockpy.engines import BY_NAME, ENGINES, diagnosis, host, ptrace_py, signs
 from udockpy.engines.ptrace import I386
 from udockpy.errors import Error
 from udockpy.store import filesystem
@@ -78,7 +78,7 @@ def examine(environ: Mapping[str, str]) -> Report:
     seen = signs.gather()
     return Report(
         engines=tuple(_engine(name, node, seen) for name in ENGINES),
-        extras=(*_subuids(node, seen), *_i386(node), _fuse(seen)),
+        extras=(*_subuids(node, seen), *_i386(node), _python_ptrace(node), _fuse(seen)),
         helpers=tuple(native.health(__version__, node.machine)),
         state=_state(home) if home else None,
         state_problem=problem,
@@ -128,6 +128,16 @@ def _i386(node: Host) -> list[Finding]:
     reason = "udockpy-ptrace-i386 is not there, or the kernel runs no i386 programs"
     lost = "i386 guests where there are no user namespaces, and their pretended root"
     return [Finding("i386 under ptrace", works=False, reason=reason, lost=lost)]
+
+
+def _python_ptrace(node: Host) -> Finding:
+    """Whether its parts are there; tracing itself is the engine ptrace's to try."""
+    engine = BY_NAME[ptrace_py.NAME]
+    support = engine.probe(node)
+    if support.works:
+        return Finding(ptrace_py.NAME, works=True)
+    reason = f"{support.reason} ({support.remedy})"
+    return Finding(ptrace_py.NAME, works=False, reason=reason, lost=engine.gives)
 
 
 def _fuse(seen: Signs) -> Finding:
