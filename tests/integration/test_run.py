@@ -170,7 +170,7 @@ def test_what_runs_is_listed_and_kept(udockpy: Udockpy, image: str) -> None:
                 break
             time.sleep(0.05)
         assert [(row["pid"], row["target"], row["command"]) for row in listed] == [
-            (guest.pid, identifier, "sleep 100")
+            (guest.pid, identifier, ["sleep", "100"])
         ]
         assert f"process {guest.pid} runs in it" in udockpy.refusal("rm", "work")
     finally:

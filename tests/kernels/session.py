@@ -150,7 +150,8 @@ def serve_nfs(machine: Machine) -> None:
         modprobe nfsd; modprobe nfs; modprobe nfsv3; modprobe nfsv4
         mkdir -p /export /var/lib/nfs/rpc_pipefs
         chown {machine.user.pw_uid}:{machine.user.pw_gid} /export
-        echo '/export 127.0.0.1(rw,async,no_subtree_check,root_squash,insecure,fsid=0)' >/etc/exports
+        echo '/export 127.0.0.1(rw,async,no_subtree_check,root_squash,insecure,fsid=0)' \\
+            >/etc/exports
         mount -t nfsd nfsd /proc/fs/nfsd
         mount -t rpc_pipefs none /var/lib/nfs/rpc_pipefs
         rpcbind; exportfs -ra; rpc.nfsd -V 3 -V 4 2; rpc.mountd; sleep 1
