@@ -5,7 +5,7 @@
 #include "calls.h"
 
 #define DT_LNK 10
-#define SEEK_CUR 1
+#define SEEK_SET 0
 
 struct entry {
 	uint64_t ino;
@@ -89,19 +89,26 @@ static uint16_t entry_size(const struct bind *b)
 	return (uint16_t)((size + 7) & ~(size_t)7);
 }
 
-/* How many bytes the entries take that the directory `fd` lacks; 0 when it is not at its beginning. */
-static size_t missing_size(const struct view *v, int fd, struct stat *ret_dir)
+/* How many bytes the entries take that `dir` lacks. */
+static size_t missing_size(const struct view *v, const struct stat *dir)
 {
 	size_t size = 0;
 
-	if (__atomic_load_n(&missing.salt, __ATOMIC_ACQUIRE) != v->salt)
-		find_missing(v);
-	if (!missing.n || SYS3(lseek, fd, 0, SEEK_CUR) != 0 || sys_fstat(fd, ret_dir) < 0)
-		return 0;
 	for (unsigned i = 0; i < missing.n; i++)
-		if (lists_missing(i, ret_dir))
+		if (lists_missing(i, dir))
 			size += entry_size(&v->binds[missing.at[i].bind]);
 	return size;
+}
+
+/* Whether a directory of this inode number may lack any. */
+static bool may_lack(const struct view *v, uint64_t ino)
+{
+	if (__atomic_load_n(&missing.salt, __ATOMIC_ACQUIRE) != v->salt)
+		find_missing(v);
+	for (unsigned i = 0; i < missing.n; i++)
+		if (missing.at[i].ino == ino)
+			return true;
+	return false;
 }
 
 /* Appends the entries that `dir` lacks to the `n` bytes in `buf`. They have the offset of the one before: who goes on
@@ -126,27 +133,43 @@ static long append_missing(const struct view *v, const struct stat *dir, char *b
 	return n;
 }
 
+/* What was read of a directory. */
+struct listing {
+	long n;	     /* bytes */
+	int64_t off; /* of the last entry */
+	uint64_t ino; /* of ".", which only the beginning of a directory lists; else 0 */
+};
+
 /* Takes hidden descriptors out of a listing of /proc/PID/fd, the only directories with links of such numbers. */
-static long hide(int fd, char *buf, long n, int64_t *ret_off)
+static void look_through(int fd, char *buf, struct listing *l)
 {
 	struct stat st;
 
-	for (long at = 0; at < n;) {
+	for (long at = 0; at < l->n;) {
 		struct entry *e = (struct entry *)(void *)(buf + at);
 		uint16_t size = e->size;
 		uint64_t number;
 
-		*ret_off = e->off;
-		if (e->type != DT_LNK || !str_to_u64(e->name, &number) || number > INT32_MAX || !is_hidden(number)) {
-			at += size;
+		l->off = e->off;
+		if (e->name[0] == '.' && !e->name[1])
+			l->ino = e->ino;
+		at += size;
+		if (e->type != DT_LNK || !str_to_u64(e->name, &number) || number > INT32_MAX || !is_hidden(number))
 			continue;
-		}
 		if (sys_fstat(fd, &st) < 0 || st.st_dev >> 8)
-			return n;
-		n -= size;
-		memmove(e, buf + at + size, (size_t)(n - at));
+			continue;
+		at -= size;
+		l->n -= size;
+		memmove(e, buf + at + size, (size_t)(l->n - at));
 	}
-	return n;
+}
+
+static long read_listing(int fd, char *buf, size_t size, struct listing *ret_listing)
+{
+	*ret_listing = (struct listing){ .n = SYS3(getdents64, fd, buf, size) };
+	if (ret_listing->n > 0)
+		look_through(fd, buf, ret_listing);
+	return ret_listing->n;
 }
 
 long op_getdents(struct call *c)
@@ -154,19 +177,21 @@ long op_getdents(struct call *c)
 	const struct view *v = process_current()->view;
 	int fd = (int)c->arg[0];
 	char *buf = (char *)c->arg[1];
-	unsigned size = (unsigned)c->arg[2];
+	size_t size = (unsigned)c->arg[2], more;
+	struct listing l;
 	struct stat dir;
-	size_t more = engine.root_fd < 0 ? 0 : missing_size(v, fd, &dir);
-	int64_t off = 0;
 	long n;
 
-	if (more + 1024 > size) /* a name and its neighbours must still fit */
-		more = 0;
-	n = SYS3(getdents64, fd, buf, size - more);
-	if (n <= 0 || !engine.n_hidden)
+	if (!engine.n_hidden)
+		return SYS3(getdents64, fd, buf, size);
+	n = read_listing(fd, buf, size, &l);
+	if (n <= 0 || engine.root_fd < 0 || !l.ino || !may_lack(v, l.ino) || sys_fstat(fd, &dir) < 0)
 		return n;
-	n = hide(fd, buf, n, &off);
-	if (more && guest_writable(buf + n, more))
-		n = append_missing(v, &dir, buf, n, off);
-	return n;
+	more = missing_size(v, &dir);
+	if ((size_t)n + more > size) {
+		if (more + 1024 > size || SYS3(lseek, fd, 0, SEEK_SET) < 0) /* a name and its neighbours must fit */
+			return n;
+		n = read_listing(fd, buf, size - more, &l);
+	}
+	return n > 0 && guest_writable(buf + n, more) ? append_missing(v, &dir, buf, n, l.off) : n;
 }
