@@ -36,6 +36,8 @@ def rescan(directory: str, original: str | None) -> None:
     """Remember the files in DIRECTORY, a copy, as what they were."""
     origin = os.path.abspath(original) if original is not None else None
     count = operations.rescan(os.path.abspath(directory), origin, os.environ)
+    made = f", {count.made} devices made" if count.made else ""
     output.print_line(
         f"{count.known} files known, {count.sealed} by their seals, {count.listed} by their paths"
+        f"{made}"
     )

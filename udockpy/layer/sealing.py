@@ -11,13 +11,19 @@ from typing import Callable, NamedTuple
 from udockpy.layer import seal
 from udockpy.layer.fakedb import MODE, NODE, OWNER, Fakedb, Record, key_of
 from udockpy.layer.seal import Pretence
+from udockpy.util.beneath import Root
 from udockpy.util.tree import DIRECTORY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-Source = Callable[[str], Pretence]  # what is known of a path of the tree, by other means
+
+class Source(NamedTuple):
+    """What is known of a tree's files by their paths."""
+
+    of: Callable[[str], Pretence]
+    devices: Callable[[], Iterable[str]]
 
 
 class Count(NamedTuple):
@@ -26,6 +32,7 @@ class Count(NamedTuple):
     known: int = 0  # in the fakedb
     sealed: int = 0  # in their own attributes
     listed: int = 0  # by their path
+    made: int = 0  # devices that were not there
 
 
 class _File(NamedTuple):
@@ -69,7 +76,7 @@ def read(root: str, old: Fakedb | None, fresh: Fakedb, source: Source) -> Count:
             pretence = seal.unsealed(seal.attributes(file.proc))
             sealed += bool(pretence)
         if not pretence:
-            pretence = source(file.path)
+            pretence = source.of(file.path)
             listed += bool(pretence)
         if pretence.record.has & NODE:
             if not stat.S_ISREG(file.found.st_mode):
@@ -77,7 +84,28 @@ def read(root: str, old: Fakedb | None, fresh: Fakedb, source: Source) -> Count:
             os.chmod(file.proc, 0)  # engines notice its being opened by that
         if pretence:
             fresh.remember(key_of(file.name, dir_fd=file.folder), *pretence)
-    return Count(known, sealed, listed)
+    return Count(known, sealed, listed, _make_devices(root, fresh, source))
+
+
+def _make_devices(root: str, fresh: Fakedb, source: Source) -> int:
+    """Makes the devices that are not there: nobody may read one, so that no copy has them."""
+    made = 0
+    with Root(root) as inside:
+        for path in source.devices():
+            try:
+                folder, name = inside.locate(path, follow=False)
+            except OSError:
+                continue  # nor is its directory there
+            try:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                os.close(os.open(name, flags, 0, dir_fd=folder))
+                fresh.remember(key_of(name, dir_fd=folder), *source.of(path))
+                made += 1
+            except FileExistsError:
+                pass
+            finally:
+                os.close(folder)
+    return made
 
 
 def from_list(path: str) -> Source:
@@ -87,13 +115,16 @@ def from_list(path: str) -> Source:
             entries = seal.parse_list(file)
     except FileNotFoundError:
         entries = {}
-    return lambda path: entries.get(path, Pretence())
+    return Source(
+        of=lambda path: entries.get(path, Pretence()),
+        devices=lambda: [path for path, known in entries.items() if known.record.has & NODE],
+    )
 
 
 def from_tree(root: str, fakedb: Fakedb) -> Source:
     """What is remembered of the files of another tree."""
 
-    def source(path: str) -> Pretence:
+    def of(path: str) -> Pretence:
         folder, name = os.path.split(os.path.join(root, path))
         try:
             fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -106,7 +137,10 @@ def from_tree(root: str, fakedb: Fakedb) -> Source:
         finally:
             os.close(fd)
 
-    return source
+    def devices() -> Iterator[str]:
+        return (file.path for file in _walk(root) if _known(fakedb, file).record.has & NODE)
+
+    return Source(of, devices)
 
 
 def _known(fakedb: Fakedb, file: _File) -> Pretence:
