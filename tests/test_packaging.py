@@ -158,6 +158,7 @@ def test_wheel_metadata_is_complete(wheel: Path) -> None:
             if ".dist-info/" in name
         }
     assert "udockpy = udockpy.cli:main" in text["entry_points.txt"]
+    assert "fakeroot = udockpy.cli:fakeroot" in text["entry_points.txt"]
     assert "Root-Is-Purelib: false" in text["WHEEL"]
     assert "Requires-Python: >=3.9" in text["METADATA"]
     assert "Requires-Dist: click" in text["METADATA"]

@@ -197,6 +197,13 @@ def test_options_that_mean_nothing_here_are_accepted(
     assert fakeroots.output(fakeroots.ours("trap"), *options, "id", "-u") == "0\n"
 
 
+def test_the_program_named_fakeroot_is_the_verb(fakeroots: Fakeroots) -> None:
+    program = [sys.executable, "-c", "from udockpy.cli import fakeroot; fakeroot()"]
+    assert fakeroots.output(program, "-u", "--", "sh", "-c", "id -u; exit 0") == "0\n"
+    assert fakeroots.output(program, "-v").startswith("fakeroot version 1.")
+    assert fakeroots.run(program, "sh", "-c", "exit 3").returncode == 3
+
+
 @pytest.mark.parametrize("words", [("--no-such-option",), ("-i",)])
 def test_other_options_are_refused(fakeroots: Fakeroots, words: Sequence[str]) -> None:
     assert fakeroots.run(fakeroots.ours("trap"), *words).returncode != 0
