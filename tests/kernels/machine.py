@@ -48,7 +48,7 @@ def boot(kernels: Path, name: str, place: Path) -> list[dict[str, Any]]:
     for path, options in disks:
         words += ["-drive", f"file={path},format=raw,if=virtio,{options}"]
     words += ["-kernel", str(kernels / name / "vmlinuz"), "-initrd", str(kernels / name / "initrd")]
-    words += ["-append", "console=ttyS0 panic=-1 quiet net.ifnames=0"]
+    words += ["-append", "console=ttyS0 panic=-1 quiet no_timer_check"]
     subprocess.run(words, stdin=subprocess.DEVNULL, check=True, timeout=SECONDS)
     lines = report.read_bytes().rstrip(b"\0").splitlines()
     return [json.loads(line) for line in lines]
