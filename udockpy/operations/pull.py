@@ -17,6 +17,7 @@ from udockpy.oci import media
 from udockpy.oci import platform as platforms
 from udockpy.oci import reference as references
 from udockpy.oci.image import Descriptor, ImageConfig, Index, Manifest
+from udockpy.operations.progress import Progress
 from udockpy.store import blobs, images, local
 from udockpy.util import lock
 from udockpy.util.process import say
@@ -70,19 +71,21 @@ def bring(reference: Reference, options: PullOptions, environ: Mapping[str, str]
     with (
         lock.shared(images.lock_file(home, "store")),
         open_source(reference, options, environ) as source,
+        Progress(quiet=options.quiet) as progress,
     ):
-        return _Pull(home, source, options, environ).run(wanted, asked=bool(options.platform))
+        pull = _Pull(home, source, progress, environ)
+        return pull.run(wanted, asked=bool(options.platform))
 
 
 class _Pull:
     """One pull under way."""
 
     def __init__(
-        self, home: Home, source: Source, options: PullOptions, environ: Mapping[str, str]
+        self, home: Home, source: Source, progress: Progress, environ: Mapping[str, str]
     ) -> None:
         self.home = home
         self.source = source
-        self.quiet = options.quiet
+        self.progress = progress
         self.environ = environ
         self.layout = images.layout(home)
         self.sinks: list[Incoming] = []
@@ -110,7 +113,7 @@ class _Pull:
             source=self.source.registry_name,
         )
         image = images.enter(self.home, entry)
-        self._say(f"{image.name}: {descriptor.digest}")
+        self.progress.tell(f"{image.name}: {descriptor.digest}")
         return image
 
     def _manifest(self, wanted: Platform) -> tuple[bytes, Descriptor, Manifest]:
@@ -150,19 +153,19 @@ class _Pull:
             pool.shutdown(cancel_futures=True)
 
     def _bring(self, blob: Descriptor, what: str) -> None:
+        part, whole = f"{what} {digests.short(blob.digest)}", size(blob.size)
         with blobs.incoming(self.home, self.layout, blob) as sink:
             if sink is None:
-                self._say(f"{what} {digests.short(blob.digest)}: is there")
+                self.progress.begin(part, "is there")
+                self.progress.end(part, "is there")
                 return
             resumed = f", of which {size(sink.offset)} are there" if sink.offset else ""
-            self._say(f"{what} {digests.short(blob.digest)}: {size(blob.size)}{resumed}")
+            self.progress.begin(part, f"{whole}{resumed}")
+            sink.watcher = lambda count: self.progress.update(part, f"{size(count)} of {whole}")
             self.sinks.append(sink)
             self.source.fetch(blob, sink)
             sink.finish(self.layout.blob(blob.digest), self.source.name)
-
-    def _say(self, text: str) -> None:
-        if not self.quiet:
-            say(text)
+            self.progress.end(part, whole)
 
 
 def unpack(home: Home, folder: str, layers: Iterator[tuple[str, str]], limit: int) -> None:

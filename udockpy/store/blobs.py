@@ -15,7 +15,7 @@ from udockpy.oci import digest as digests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from udockpy.home import Home
     from udockpy.oci.image import Descriptor
@@ -33,6 +33,7 @@ class Incoming:
         self.blob = blob
         self.offset = 0
         self.abandoned = False  # set from another thread, to end the download
+        self.watcher: Callable[[int], None] = lambda _: None  # told how many bytes there are
         self.hash = digests.hasher(blob.digest)
         self._take_up()
 
@@ -43,6 +44,7 @@ class Incoming:
         self.offset += len(chunk)
         while chunk:
             chunk = chunk[os.write(self.fd, chunk) :]
+        self.watcher(self.offset)
 
     def restart(self) -> None:
         """Forgets what was there."""
