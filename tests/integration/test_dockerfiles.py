@@ -96,6 +96,16 @@ def test_what_is_known_is_not_done_again(udockpy: Udockpy, context: Path) -> Non
     assert "run one\n" in built(udockpy, context, text, "--no-cache")
 
 
+def test_a_stage_is_known_by_what_is_copied_of_it(udockpy: Udockpy, context: Path) -> None:
+    text = "FROM small AS a\nRUN echo {} >/log; echo 1 >/f\nFROM scratch\nCOPY --from=a /f /g\n"
+    built(udockpy, context, text.format("one"))
+    digest = inspected(udockpy)["config"]["rootfs"]
+    assert built(udockpy, context, text.format("one")).count("known already") == 2
+    again = built(udockpy, context, text.format("two"))
+    assert ("RUN: known" in again, "COPY: known" in again) == (False, True)
+    assert inspected(udockpy)["config"]["rootfs"] == digest
+
+
 def test_what_was_removed_is_made_again(udockpy: Udockpy, context: Path) -> None:
     text = "FROM small\nRUN echo run; echo x >/x\n"
     built(udockpy, context, text)
@@ -127,6 +137,9 @@ def test_one_layer(udockpy: Udockpy, context: Path) -> None:
     found = inspected(udockpy)
     assert len(found["manifest"]["layers"]) == len(found["config"]["rootfs"]["diff_ids"]) == 2
     assert found["config"]["config"]["Env"] == ["A=1"]
+    text = "FROM small AS a\nRUN echo 1 >/1; chown 5 /etc/issue\nFROM a\nRUN rm /1; echo 2 >/2\n"
+    built(udockpy, context, text, "--squash")
+    assert len(inspected(udockpy)["manifest"]["layers"]) == 2
     script = "ls /1; cat /2; stat -c %u /etc/issue"
     done = udockpy("exec", "--root", "made", "sh", "-c", script)
     assert done.stdout == b"2\n5\n"

@@ -31,7 +31,7 @@ from udockpy.util.process import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from udockpy.build.dockerfile.stage import Stage
     from udockpy.build.workshop import Guest
@@ -133,16 +133,16 @@ def _read(path: str) -> str:
 
 
 def _enter(store: LocalStore, name: str, stage: Stage, *, squash: bool = False) -> Image:
-    layers = [layer.blob for layer in stage.layers]
     document = {**stage.document, "config": dict(stage.settings)}
-    if squash and len(layers) > 1:
+    blobs = [*stage.base.blobs, *(layer.blob for layer in stage.layers)]
+    bottom = stage.bottom
+    if squash and len(blobs) - len(bottom.blobs) > 1:
         layer = store.squashed(stage)
-        layers = [layer.blob]
-        below = stage.base.document
+        blobs = [*bottom.blobs, layer.blob]
         step = configurations.Step(store.now, "udockpy build --squash")
-        stacked = configurations.stacked(below, step, layer.diff_id)
+        stacked = configurations.stacked(bottom.document, step, layer.diff_id)
         document |= {"rootfs": stacked["rootfs"], "history": stacked["history"]}
-    return making.enter(store.home, name, document, [*stage.base.blobs, *layers])
+    return making.enter(store.home, name, document, blobs)
 
 
 def _keep(store: LocalStore, stage: Stage) -> None:
@@ -241,8 +241,8 @@ class LocalStore:
         return Layer(making.describe(packed), packed.diff_id)
 
     def squashed(self, stage: Stage) -> Layer:
-        """All layers of a stage in one."""
-        tree, below = stage.tree(), stage.base.tree
+        """All that a build put on its image, in one layer."""
+        tree, below = stage.tree(), stage.bottom.tree
         with contextlib.ExitStack() as stack:
             lower = (
                 stack.enter_context(open_tree(below.rootfs, below.fakedb)).names() if below else ()
@@ -274,6 +274,16 @@ class LocalStore:
             row["diff_id"] = known.layer.diff_id
         folder = homes.make(self.home.build_cache)
         atomic.write(os.path.join(folder, key), json.dumps(row).encode())
+
+    def digest_of(self, key: str, make: Callable[[], str]) -> str:
+        path = os.path.join(homes.make(self.home.build_cache), f"{key}.digest")
+        try:
+            with open(path, encoding="ascii") as file:
+                return file.read()
+        except FileNotFoundError:
+            value = make()
+            atomic.write(path, value.encode())
+            return value
 
     def cache_folder(self, name: str) -> str:
         key = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()

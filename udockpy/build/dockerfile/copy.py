@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ import posixpath
 import re
 
 from udockpy.build.dockerfile import files, words
-from udockpy.build.dockerfile.stage import tree_of
+from udockpy.build.dockerfile.stage import digest, key_of, tree_of
 from udockpy.errors import reason_of
 
 TYPE_CHECKING = False
@@ -33,24 +34,39 @@ def copy(stage: Stage, instruction: Instruction) -> None:
     checksum = stage.expand(instruction.flag("checksum"))
     _check_urls(instruction, urls, checksum)
     origin = stage.expand(instruction.flag("from"))
-    sources = _sources(stage, instruction, origin, [p for p in patterns if p not in urls])
-    if len(sources) + len(urls) > 1 and not target.endswith("/"):
-        raise ValueError(f"several files, so the target {target} must end with /")
+    local = [pattern for pattern in patterns if pattern not in urls]
+
+    @functools.cache
+    def sources() -> list[Source]:
+        found = _sources(stage, instruction, origin, local)
+        if len(found) + len(urls) > 1 and not target.endswith("/"):
+            raise ValueError(f"several files, so the target {target} must end with /")
+        return found
+
     mode = _mode(stage.expand(instruction.flag("chmod")))
     chown = stage.expand(instruction.flag("chown"))
     is_folder = target.endswith(("/", "/.")) or target == "."
-    target = posixpath.normpath(stage.path(target)) + ("/" if is_folder else "")
-    about = [instruction.keyword, target, chown, mode, urls, checksum]
+    destination = posixpath.normpath(stage.path(target)) + ("/" if is_folder else "")
 
     def put(tree: Tree) -> None:
         fetched = [_fetched(stage, url, checksum) for url in urls]
         # A number without a group is the group, too.
         whom = f"{chown}:{chown}" if chown.isdigit() else chown
         owner = files.owner(whom, tree) if chown else None
-        place = files.Place(tree, target, owner, mode, stage.store.now)
-        files.put([*sources, *fetched], place, unpack=instruction.keyword == "ADD" and not urls)
+        place = files.Place(tree, destination, owner, mode, stage.store.now)
+        files.put([*sources(), *fetched], place, unpack=instruction.keyword == "ADD" and not urls)
 
-    stage.changes(instruction, json.dumps([*about, files.fingerprint(sources)]), put)
+    def content() -> str:
+        return files.fingerprint(sources())
+
+    if origin:
+        # Of a stage that is known as a whole no tree has to be made to know what is copied.
+        key = digest([key_of(stage.around.other(origin)), local, target])
+        value = stage.store.digest_of(key, content)
+    else:
+        value = content()
+    about = [instruction.keyword, destination, chown, mode, urls, checksum, value]
+    stage.changes(instruction, json.dumps(about), put)
 
 
 def _sources(

@@ -47,6 +47,7 @@ class Stage:
         self, base: Base, around: Surroundings, tree_below: Callable[[], Tree | None]
     ) -> None:
         self.base = base
+        self.bottom = base  # the image that it all began with
         self.tree_below = tree_below
         self.around = around
         self.store = around.store
@@ -55,7 +56,8 @@ class Stage:
         self.arguments: dict[str, str] = {}
         self.layers: list[Layer] = []
         self.said_cmd = False  # such a CMD stays when an ENTRYPOINT comes
-        self.key = digest(base.document)  # of everything that was done so far
+        # Of everything that was done so far, and of how new it may be
+        self.key = digest([base.document, self.store.newest])
         self.own_tree: Tree | None = None
         self.before: list[Member] = []  # what the tree had after the last instruction
 
@@ -69,7 +71,7 @@ class Stage:
         """A stage that begins where another one ended."""
         blobs = (*below.base.blobs, *(layer.blob for layer in below.layers))
         stage = cls(Base(below.document, blobs), below.around, below.tree)
-        stage.key = below.key
+        stage.key, stage.bottom = below.key, below.bottom
         return stage
 
     def tree(self) -> Tree:

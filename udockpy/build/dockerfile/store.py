@@ -10,7 +10,7 @@ from udockpy.store.tree import Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Protocol
 
     from udockpy.build.workshop import Guest
@@ -91,6 +91,10 @@ if TYPE_CHECKING:
             ...
 
         def remember(self, key: str, known: Known) -> None: ...
+
+        def digest_of(self, key: str, make: Callable[[], str]) -> str:
+            """What `make` gives, remembered by a key of all that it depends on."""
+            ...
 
         def cache_folder(self, name: str) -> str:
             """A directory that later builds find again."""
