@@ -313,6 +313,18 @@ def test_platforms_names_and_other_dockerfiles(udockpy: Udockpy, context: Path) 
     assert done.returncode == 0, done.stderr
 
 
+def test_a_dockerfile_becomes_a_file_or_a_sandbox(udockpy: Udockpy, context: Path) -> None:
+    (context / "a").write_text("a")
+    text = 'FROM small\nARG V\nENV V=$V\nCOPY a /copied\nENTRYPOINT ["/bin/echo", "says"]\n'
+    (context / "Dockerfile").write_text(text)
+    words = ("build", "--build-arg", "V=1", "--sandbox", "sandbox", context / "Dockerfile")
+    assert udockpy(*words).returncode == 0
+    assert udockpy.output("run", "./sandbox", "this") == "says this"
+    assert udockpy.output("exec", "./sandbox", "sh", "-c", "echo $V; cat /copied") == "1\na"
+    kept = [row["name"] for row in json.loads(udockpy.output("images", "--json"))]
+    assert kept == ["small"]
+
+
 class Served(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)

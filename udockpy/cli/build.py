@@ -91,8 +91,8 @@ def options(function: Function) -> Function:
 @click.argument("source", required=False)
 def build(*, target: str, source: str | None, names: tuple[str, ...], **values: Any) -> None:
     """Make TARGET from SOURCE: a sandbox, a container, an image, a SIF or squashfs file, a
-    definition file. Or, with -t NAME, make an image from the Dockerfile of a CONTEXT directory:
-    udockpy build -t NAME CONTEXT.
+    definition file, a Dockerfile. Or, with -t NAME, make an image from the Dockerfile of a CONTEXT
+    directory: udockpy build -t NAME CONTEXT.
 
     TARGET is a SIF file, a plain squashfs filesystem if its name ends in .sqsh, .sqfs or .squashfs,
     or with --sandbox a directory. Owners, modes and devices go with it.

@@ -13,7 +13,7 @@ from udockpy.container import singularity
 from udockpy.errors import BusyError, UsageError
 from udockpy.oci import image as documents
 from udockpy.oci import platform as platforms
-from udockpy.operations import definitions, making, outputs, says, trees, wanted
+from udockpy.operations import definitions, dockerfiles, making, outputs, says, trees, wanted
 from udockpy.operations.definitions import Definition
 from udockpy.sif import image as sif
 from udockpy.store import sandboxes
@@ -40,7 +40,7 @@ class Build(NamedTuple):
     source: str
     sandbox: bool = False
     force: bool = False
-    definition: Definition = Definition()  # for a definition file
+    definition: Definition = Definition()  # for a definition file, and a Dockerfile
 
 
 class Made(NamedTuple):
@@ -67,6 +67,10 @@ def build(options: Build, environ: Mapping[str, str]) -> None:
     if definitions.is_definition(options.source):
         _of_definition(home, options, target, environ)
         return
+    if dockerfiles.is_dockerfile(options.source):
+        with dockerfiles.unnamed(_of_dockerfile(options), environ) as name:
+            build(options._replace(source=name), environ)
+        return
     made = _of_target(home, wanted.target(home, options.source, environ), environ)
     if not options.sandbox:
         _file(made, target, environ)
@@ -88,6 +92,18 @@ def _of_target(home: Home, source: Target, environ: Mapping[str, str]) -> Made:
         source.tree,
         (sif.Object(sif.JSON, "oci-config.json", config),),
         tuple(metadata.base(source.tree, told, making.now(environ))),
+    )
+
+
+def _of_dockerfile(options: Build) -> dockerfiles.Build:
+    """The context of a Dockerfile that is named alone is where it is."""
+    about = options.definition
+    return dockerfiles.Build(
+        os.path.dirname(os.path.abspath(options.source)),
+        (),
+        options.source,
+        about.arguments,
+        engine=about.engine,
     )
 
 

@@ -80,6 +80,24 @@ def build(options: Build, environ: Mapping[str, str]) -> list[Image]:
         return [_enter(store, name, result.stage, squash=options.squash) for name in names]
 
 
+def is_dockerfile(path: str) -> bool:
+    """Whether a source is a Dockerfile by its name; what is in it does not say."""
+    stem, _, rest = os.path.basename(path).partition(".")
+    named = stem in NAMES or rest.lower().endswith("dockerfile")
+    return named and os.path.isfile(path)
+
+
+@contextlib.contextmanager
+def unnamed(options: Build, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yields the name of an image that is gone afterwards; what is known of its build stays."""
+    name = f"localhost/build/{os.urandom(6).hex()}"
+    (image,) = build(options._replace(names=(name,)), environ)
+    try:
+        yield image.name
+    finally:
+        images.remove(homes.find(environ), image.name)
+
+
 def _asked(options: Build, environ: Mapping[str, str]) -> Options:
     arguments = {}
     for word in options.arguments:
