@@ -23,7 +23,7 @@ class Unpacked(NamedTuple):
 
 def listing(home: Home) -> list[Unpacked]:
     """All of them."""
-    return [Unpacked(path, _size(path)) for path in _paths(home) if not os.path.islink(path)]
+    return [Unpacked(path, _size(path)) for path in _paths(home) if _is_tree(path)]
 
 
 def clean(home: Home, *, dry_run: bool) -> list[str]:
@@ -35,11 +35,16 @@ def clean(home: Home, *, dry_run: bool) -> list[str]:
             raise BusyError("cannot remove unpacked images", home.files, reason)
         paths = _paths(home)
         for path in paths if not dry_run else ():
-            if os.path.islink(path):
-                os.unlink(path)
-            else:
+            if _is_tree(path):
                 tree.discard(path)
+            else:
+                os.unlink(path)
     return paths
+
+
+def _is_tree(path: str) -> bool:
+    """Beside the trees there is what is remembered of the files that they were in."""
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _paths(home: Home) -> list[str]:
