@@ -82,6 +82,11 @@ def test_a_container_keeps_its_name_and_what_is_changed(udocker: Udocker, import
     assert Path(rootfs, "etc/new").read_text() == "x\n"
     copy = udocker("clone", "--name=copy", "mine").stdout.decode().strip()
     assert udocker("run", copy, "cat", "/etc/new").stdout == b"x\n"
+    assert udocker("rename", "copy", "other").returncode == 0
+    assert udocker("run", "other", "cat", "/etc/new").stdout == b"x\n"
+    assert udocker("protect", "other").returncode == 0
+    assert udocker("rm", "other").returncode == 1
+    assert udocker("unprotect", "other").returncode == 0
     assert udocker("rm", "mine", copy).returncode == 0
     assert udocker("run", "mine", "true").returncode == 1
     assert udocker("rm", "mine").returncode == 1
@@ -142,6 +147,7 @@ def test_what_udocker_has_and_we_have_not_is_refused_by_name(
 ) -> None:
     for words, name in {
         ("search", "x"): "search",
+        ("rmname", "x"): "rmname",
         ("mkrepo", "x"): "mkrepo",
         ("run", "--platform=linux/arm64", imported, "true"): "--platform",
         ("import", "--tocontainer", "x.tar"): "--tocontainer",
@@ -164,6 +170,15 @@ def test_images_of_registries_are_pulled_and_saved(
     assert udocker("images").stdout.decode().splitlines()[0] == "REPOSITORY"
     assert reference in udocker("images").stdout.decode()
     assert "config" in json.loads(udocker("inspect", reference).stdout)
+    assert udocker("verify", reference).stdout == b"Info: image Ok\n"
+    manifest = json.loads(udocker("--insecure", "manifest", "inspect", reference).stdout)
+    assert len(manifest["layers"]) == 1
+    assert udocker("tag", reference, "again:1").returncode == 0
+    assert "again:1" in udocker("images").stdout.decode()
+    assert udocker("protect", "again:1").returncode == 0
+    assert udocker("rmi", "again:1").returncode == 1
+    assert udocker("unprotect", "again:1").returncode == 0
+    assert udocker("rmi", "again:1").returncode == 0
     assert udocker("save", "-o", "x.tar", reference).returncode == 0
     assert udocker("rmi", reference).returncode == 0
     loaded = udocker("load", "-i", "x.tar")

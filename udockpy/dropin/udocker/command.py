@@ -38,26 +38,26 @@ COMMANDS = {
     "load": "manage:load",
     "login": "manage:login",
     "logout": "manage:logout",
+    "manifest": "manage:manifest",
+    "protect": "manage:protect",
     "ps": "manage:ps",
     "pull": "manage:pull",
+    "rename": "manage:rename",
     "rm": "manage:rm",
     "rmi": "manage:rmi",
     "run": "run:run",
     "save": "manage:save",
     "setup": "manage:setup",
     "showconf": "manage:showconf",
+    "tag": "manage:tag",
+    "unprotect": "manage:unprotect",
+    "verify": "manage:verify",
 }
 MISSING = (
-    "manifest",
     "mkrepo",
     "name",
-    "protect",
-    "rename",
     "rmname",
     "search",
-    "tag",
-    "unprotect",
-    "verify",
 )
 
 

@@ -14,7 +14,7 @@ from udockpy.errors import Error, TargetError, UsageError
 from udockpy.oci import reference as references
 from udockpy.operations import containers as operations
 from udockpy.operations import images as image_operations
-from udockpy.store import containers
+from udockpy.store import containers, images
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,10 +57,71 @@ def create(words: list[str], environ: Mapping[str, str]) -> int:
 
 def clone(words: list[str], environ: Mapping[str, str]) -> int:
     """clone CONTAINER: prints the new one's id."""
-    from udockpy.operations.create import create as operation
-
     given = parse(words, several("--name", VALUE), mixed=True)
-    print(operation(_container(_one(given), environ).id, given.value("--name") or None, environ).id)
+    print(operations.clone(_one(given), given.value("--name") or None, environ).id)
+    return 0
+
+
+def rename(words: list[str], environ: Mapping[str, str]) -> int:
+    """rename NAME NEW."""
+    name, new = _two(parse(words, (), mixed=True))
+    operations.rename(name, new, environ)
+    return 0
+
+
+def protect(words: list[str], environ: Mapping[str, str]) -> int:
+    """protect CONTAINER|IMAGE: rm and rmi refuse it."""
+    return _protect(words, environ, on=True)
+
+
+def unprotect(words: list[str], environ: Mapping[str, str]) -> int:
+    """unprotect CONTAINER|IMAGE."""
+    return _protect(words, environ, on=False)
+
+
+def _protect(words: list[str], environ: Mapping[str, str], *, on: bool) -> int:
+    from udockpy.operations.protect import protect as operation
+
+    operation(_one(parse(words, (), mixed=True)), environ, on=on)
+    return 0
+
+
+def tag(words: list[str], environ: Mapping[str, str]) -> int:
+    """tag IMAGE NEW."""
+    from udockpy.operations.tag import tag as operation
+
+    image, new = _two(parse(words, (), mixed=True))
+    operation(image, new, environ)
+    return 0
+
+
+def verify(words: list[str], environ: Mapping[str, str]) -> int:
+    """verify IMAGE: whether everything of it is there, and right."""
+    from udockpy.operations.verify import Verify
+    from udockpy.operations.verify import verify as operation
+
+    word = _one(parse(words, (), mixed=True))
+    image = images.find(homes.find(environ), word)
+    found = [
+        row for row in operation(Verify(mend=False), environ) if image and row.name == image.name
+    ]
+    if not found:
+        raise TargetError("image not found, or imported, so that there is nothing to compare", word)
+    if found[0].problem:
+        raise Error("image verification failed", word, found[0].problem)
+    print("Info: image Ok")
+    return 0
+
+
+def manifest(words: list[str], environ: Mapping[str, str]) -> int:
+    """manifest inspect IMAGE: what the registry has."""
+    from udockpy.operations.manifest import inspect as operation
+
+    given = parse(words, several("--platform --registry --index --httpproxy", VALUE), mixed=True)
+    verb, image = _two(given)
+    if verb != "inspect" or given.values:
+        raise Error("manifest is not supported by udockpy but as: manifest inspect IMAGE")
+    print(json.dumps(operation(f"docker://{image}", _options(given, environ), environ), indent=4))
     return 0
 
 
@@ -69,7 +130,7 @@ def listed_images(words: list[str], environ: Mapping[str, str]) -> int:
     given = parse(words, several("-l -p --no-trunc --all"), mixed=True)
     print("REPOSITORY")
     for image in image_operations.listing(environ):
-        print(f"{short(image.name):<60} .")
+        print(f"{short(image.name):<60} {'P' if images.is_protected(image) else '.'}")
         if given.on("-l"):
             print(f"  {image.tree.rootfs}")
     return 0
@@ -92,7 +153,8 @@ def ps(words: list[str], environ: Mapping[str, str]) -> int:
     for entry in operations.listing(environ):
         names = str([entry.name] if entry.name else [])
         mode = f"{modes.of(containers.find(home, entry.id), environ) or 'auto':<5}" if modal else ""
-        print(f"{entry.id:<36} . W {mode}{names:<18} {short(entry.image)}")
+        mark = "P" if entry.protected else "."
+        print(f"{entry.id:<36} {mark} W {mode}{names:<18} {short(entry.image)}")
     return 0
 
 
@@ -263,5 +325,5 @@ def _one(given: Given) -> str:
 
 def _two(given: Given) -> tuple[str, str]:
     if len(given.words) != 2:
-        raise UsageError(f"a file and a name are needed, and there are {len(given.words)} words")
+        raise UsageError(f"two names are needed, and there are {len(given.words)} words")
     return given.words[0], given.words[1]
