@@ -346,6 +346,7 @@ int acl_remember(const struct fakedb_key *key, const char *name, const struct ac
 long op_xattr(struct call *c, const struct syscall_row *row);
 
 /* socket.c */
+long op_socket(struct call *c);
 long op_bind_connect(struct call *c, const struct syscall_row *row);
 long op_sendto(struct call *c);
 long op_sendmsg(struct call *c);

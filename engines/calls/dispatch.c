@@ -108,6 +108,7 @@ long dispatch(struct call *c)
 	case OP_UNSHARE: return op_unshare(c);
 	case OP_PTRACE: return op_ptrace(c);
 	case OP_KILL: return op_kill(c);
+	case OP_SOCKET: return op_socket(c);
 	case OP_BIND:
 	case OP_CONNECT: return op_bind_connect(c, row);
 	case OP_SENDTO: return op_sendto(c);

@@ -1,9 +1,10 @@
-/* Directory listings: what the kernel lists, with the targets of binds that the image has not, and without the engine's
- * own descriptors. */
+/* Directory listings: what the kernel lists, with the targets of binds that the image has not, without the engine's own
+ * descriptors, and with devices that pretend to be some. */
 #include <linux/errno.h>
 
 #include "calls.h"
 
+#define DT_REG 8
 #define DT_LNK 10
 #define SEEK_SET 0
 
@@ -164,11 +165,28 @@ static void look_through(int fd, char *buf, struct listing *l)
 	}
 }
 
+/* A device is a plain file to the kernel: who believes the listing would never ask what it is. */
+static void tell_devices(int fd, char *buf, long n)
+{
+	struct fakedb_record record;
+	struct fakedb_key key;
+	struct entry *e;
+
+	for (long at = 0; at < n; at += e->size) {
+		e = (struct entry *)(void *)(buf + at);
+		if (e->type == DT_REG && fakedb_maybe(&engine.db, e->ino) &&
+		    owner_record(fd, e->name, AT_SYMLINK_NOFOLLOW, &key, &record) && (record.has & FAKEDB_NODE))
+			e->type = (unsigned char)((record.mode & S_IFMT) >> 12);
+	}
+}
+
 static long read_listing(int fd, char *buf, size_t size, struct listing *ret_listing)
 {
 	*ret_listing = (struct listing){ .n = SYS3(getdents64, fd, buf, size) };
-	if (ret_listing->n > 0)
+	if (ret_listing->n > 0 && engine.n_hidden)
 		look_through(fd, buf, ret_listing);
+	if (ret_listing->n > 0 && engine.pretend)
+		tell_devices(fd, buf, ret_listing->n);
 	return ret_listing->n;
 }
 
@@ -182,8 +200,6 @@ long op_getdents(struct call *c)
 	struct stat dir;
 	long n;
 
-	if (!engine.n_hidden)
-		return SYS3(getdents64, fd, buf, size);
 	n = read_listing(fd, buf, size, &l);
 	if (n <= 0 || engine.root_fd < 0 || !l.ino || !may_lack(v, l.ino) || sys_fstat(fd, &dir) < 0)
 		return n;

@@ -78,6 +78,7 @@ enum syscall_op {
 	OP_UNSHARE,
 	OP_PTRACE,
 	OP_KILL,
+	OP_SOCKET,
 	OP_BIND,
 	OP_CONNECT,
 	OP_SENDTO,
