@@ -121,6 +121,8 @@ static void write_other_line(const struct ids *ids, struct scratch *s, int out, 
 		d = put_ids(d, "Uid:", ids->ruid, ids->euid, ids->suid, ids->euid);
 	else if (str_has_prefix(line, "Gid:", 4))
 		d = put_ids(d, "Gid:", ids->rgid, ids->egid, ids->sgid, ids->egid);
+	else if (str_has_prefix(line, "Groups:", 7))
+		d = put(d, "Groups:\t \n"); /* the real user's are not theirs, and theirs are not known */
 	if (d == s->link)
 		(void)sys_write(out, line, n);
 	else

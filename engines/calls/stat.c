@@ -72,9 +72,44 @@ static bool is_link(const struct question *q)
 	return ((q->stx ? q->stx->stx_mode : q->st->st_mode) & S_IFMT) == S_IFLNK;
 }
 
+/* The number in "/proc/NUMBER" or beneath, else 0. */
+static int process_of(const struct where *w)
+{
+	const char *s = w->name + 6;
+	int pid = 0;
+
+	if (w->fd != AT_FDCWD || !str_has_prefix(w->name, "/proc/", 6))
+		return 0;
+	for (; *s >= '0' && *s <= '9' && pid < 1 << 24; s++)
+		pid = pid * 10 + (*s - '0');
+	return *s && *s != '/' ? 0 : pid;
+}
+
+/* The files of a process are whose the process is. */
+static bool pretend_process(const struct question *q, int pid)
+{
+	struct ids ids;
+
+	if ((q->stx ? q->stx->stx_uid : q->st->st_uid) != engine.uid || !ids_of(pid, &ids))
+		return false;
+	if (q->stx) {
+		q->stx->stx_uid = ids.euid;
+		q->stx->stx_gid = ids.egid;
+	} else {
+		q->st->st_uid = ids.euid;
+		q->st->st_gid = ids.egid;
+	}
+	return true;
+}
+
 static void pretend(const struct question *q, const struct where *w)
 {
+	int pid;
+
 	if (!engine.pretend)
+		return;
+	pid = process_of(w);
+	if (pid && pretend_process(q, pid))
 		return;
 	if (q->stx)
 		pretend_statx(q->stx);
