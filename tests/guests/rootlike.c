@@ -414,22 +414,19 @@ static long op_umask(char **w)
 	return umask((mode_t)number(w[1]));
 }
 
-/* kill RUID SUID SIGNAL: signals a process of these ids. */
-static long op_kill(char **w)
+/* Starts a process of these ids, which waits. */
+static pid_t start_other(uid_t ruid, uid_t suid)
 {
-	int ready[2], signo = (int)number(w[3]), error;
-	char byte;
+	int ready[2];
 	pid_t child;
-	long r;
+	char byte;
 
 	be_root();
 	must(pipe2(ready, O_CLOEXEC) == 0, "pipe");
 	fflush(stdout);
 	child = fork();
 	if (child == 0) {
-		signal(SIGCONT, SIG_DFL);
-		must(setresuid((uid_t)number(w[1]), (uid_t)number(w[2]), (uid_t)number(w[2])) == 0, "setresuid");
-		must(write(ready[1], "x", 1) == 1, "write");
+		must(setresuid(ruid, suid, suid) == 0 && write(ready[1], "x", 1) == 1, "setresuid");
 		pause();
 		_exit(0);
 	}
@@ -437,12 +434,58 @@ static long op_kill(char **w)
 	close(ready[0]);
 	close(ready[1]);
 	be_actor();
-	r = kill(child, signo);
-	error = errno;
+	return child;
+}
+
+static void end_other(pid_t child)
+{
+	int error = errno;
+
 	be_root();
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	errno = error;
+}
+
+/* kill RUID SUID SIGNAL: signals a process of these ids. */
+static long op_kill(char **w)
+{
+	pid_t child = start_other((uid_t)number(w[1]), (uid_t)number(w[2]));
+	long r = kill(child, (int)number(w[3]));
+
+	end_other(child);
+	return r;
+}
+
+/* The lines of a process' status that say who it is. (Not its capabilities: a machine may keep some from root.) */
+static long print_status(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char line[1024];
+
+	if (!file)
+		return -1;
+	while (fgets(line, sizeof(line), file))
+		if (!strncmp(line, "Uid:", 4) || !strncmp(line, "Gid:", 4) || !strncmp(line, "Groups:", 7))
+			printf("%.*s ", (int)strcspn(line, "\n"), line);
+	fclose(file);
+	return 0;
+}
+
+/* whose RUID SUID: what /proc says of a process of these ids. */
+static long op_whose(char **w)
+{
+	pid_t child = start_other((uid_t)number(w[1]), (uid_t)number(w[2]));
+	struct stat st = { 0 };
+	char path[64];
+	long r;
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)child);
+	r = stat(path, &st);
+	printf("%d:%d ", (int)st.st_uid, (int)st.st_gid);
+	strcat(path, "/status");
+	print_status(path);
+	end_other(child);
 	return r;
 }
 
@@ -463,20 +506,10 @@ static long op_peer(char **w)
 	return r;
 }
 
-/* The lines of /proc/self/status that say who it is. (Not its capabilities: a machine may keep some from root.) */
 static long op_status(char **w)
 {
-	FILE *file = fopen("/proc/self/status", "re");
-	char line[1024];
-
 	(void)w;
-	if (!file)
-		return -1;
-	while (fgets(line, sizeof(line), file))
-		if (!strncmp(line, "Uid:", 4) || !strncmp(line, "Gid:", 4) || !strncmp(line, "Groups:", 7))
-			printf("%.*s ", (int)strcspn(line, "\n"), line);
-	fclose(file);
-	return 0;
+	return print_status("/proc/self/status");
 }
 
 static const struct {
@@ -525,6 +558,7 @@ static const struct {
 	{ "umask", op_umask },
 	{ "unlink", op_unlink },
 	{ "utimensat", op_utimensat },
+	{ "whose", op_whose },
 	{ "write", op_write },
 };
 

@@ -6,7 +6,6 @@ runs the same files in every engine.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import struct
@@ -583,6 +582,8 @@ def processes() -> Iterator[Case]:
         )
     for actor in ACTORS:
         yield case(f"who/{actor}", ACTORS[actor], "peer", "status")
+    for ruid, suid in product((0, OWNER), (0, OWNER, 3000)):
+        yield case(f"whose/{ruid}/{suid}", f"whose {ruid} {suid}")
 
 
 def devices() -> Iterator[Case]:
@@ -632,23 +633,3 @@ def cases() -> Iterator[Case]:
 
 def script(some: Iterable[Case]) -> str:
     return "".join(f"case {c.name}\n" + "".join(f"{line}\n" for line in c.lines) for c in some)
-
-
-def split_script(text: str) -> list[str]:
-    """The parts of a script that are one case each."""
-    return [f"case {part}" for part in text.split("case ")[1:]]
-
-
-def by_case(transcript: str) -> dict[str, list[str]]:
-    """The lines of each case, with the errors by name."""
-    found: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in transcript.splitlines():
-        if line.startswith("== "):
-            lines = found.setdefault(line[3:], [])
-            continue
-        what, _, result = line.rpartition(" ")
-        if result.startswith("-"):
-            line = f"{what} {errno.errorcode.get(-int(result), result)}"
-        lines.append(line)
-    return found

@@ -10,8 +10,8 @@ import pytest
 from support.product import Product, text
 from support.world import PROGRAMS, World
 
-from rootlike.cases import by_case, split_script
 from rootlike.differences import match, of_engine
+from rootlike.transcripts import by_case, report, split_script
 
 WORK = f"{PROGRAMS}/work"
 # Engines that share all that matters here run a part of the cases each, unless all are asked for.
@@ -38,12 +38,6 @@ def transcript(engine: Product, sandbox: Path, script: str) -> dict[str, list[st
     return by_case(done.stdout.decode())
 
 
-def parted(expected: list[str], found: list[str]) -> str:
-    """The lines that are not the same."""
-    lines = [f"\n    - {one}\n    + {other}" for one, other in zip(expected, found) if one != other]
-    return "".join(lines) or f"\n    {len(expected)} lines -> {len(found)}"
-
-
 @pytest.mark.parametrize("name", ["cases", "sequences"])
 def test_as_a_real_root(engine: Product, world: World, sandbox: Path, name: str) -> None:
     whole, oracle = world.rootlike(name)
@@ -57,9 +51,7 @@ def test_as_a_real_root(engine: Product, world: World, sandbox: Path, name: str)
     different = {case for case in expected if expected[case] != found.get(case)}
     known = of_engine(engine.engine)
     news = sorted(c for c in different if not any(match(c, row) for row in known))
-    assert not news, f"{len(news)} of {len(expected)} differ:\n" + "\n".join(
-        f"{case}:{parted(expected[case], found.get(case, []))}" for case in news
-    )
+    assert not news, f"{len(news)} of {len(expected)} differ:\n{report(expected, found, news)}"
     here = [row for row in known if any(match(case, row) for case in expected)]
     gone = [row for row in here if not any(match(case, row) for case in different)]
     assert not gone, f"no longer different: {gone}"

@@ -64,6 +64,10 @@ class World:
         script = self._need(self.root / "rootlike" / f"{name}.script", "script")
         return script, self._need(script.with_suffix(".txt"), "transcript")
 
+    def tools_transcript(self) -> str:
+        """What tests/guests/rootlike-tools.sh printed where nothing interposes."""
+        return self._need(self.root / "rootlike" / "tools.txt", "transcript").read_text()
+
     def program(self, name: str) -> Path:
         """A test program, to be run without a guest."""
         return self._need(self.root / "build" / "programs" / name, f"program {name}")

@@ -43,13 +43,14 @@ SOURCES = TESTS / "guests"
 SCRIPTS = TESTS / "rootlike"
 WORKERS = 2
 
-# name, suite, architecture
+# name, suite, architecture, packages beside the minimal ones
 DEBIAN_TREES = [
-    ("bookworm", "bookworm", "amd64"),
-    ("bullseye", "bullseye", "amd64"),
-    ("trixie", "trixie", "amd64"),
-    ("sid", "sid", "amd64"),
-    ("i386", "bookworm", "i386"),
+    ("bookworm", "bookworm", "amd64", ""),
+    ("bullseye", "bullseye", "amd64", ""),
+    ("trixie", "trixie", "amd64", ""),
+    ("sid", "sid", "amd64", ""),
+    ("i386", "bookworm", "i386", ""),
+    ("tools", "bookworm", "amd64", "acl,cpio,git,libcap2-bin,rsync,sudo"),
 ]
 # Which build of the torture program a tree can run. bullseye's C library is older than the build
 # machine's.
@@ -213,8 +214,9 @@ def digest(paths: Sequence[Path]) -> str:
 # -- the trees ------------------------------------------------------------
 
 
-def debian_tree(name: str, suite: str, arch: str) -> Step:
-    """A minimal Debian by debootstrap."""
+def debian_tree(name: str, suite: str, arch: str, packages: str) -> Step:
+    """A minimal Debian, and some packages (comma-separated), by debootstrap."""
+    include = [f"--include={packages}"] if packages else []
 
     def make(world: World) -> None:
         partial = world.path("trees", f".{name}")
@@ -222,7 +224,10 @@ def debian_tree(name: str, suite: str, arch: str) -> Step:
         run(
             world,
             f"tree-{name}",
-            ["debootstrap", "--variant=minbase", f"--arch={arch}", suite, partial, world.mirror],
+            [
+                *("debootstrap", "--variant=minbase", f"--arch={arch}", *include),
+                *(suite, partial, world.mirror),
+            ],
         )
         for deb in partial.glob("var/cache/apt/archives/*.deb"):
             deb.unlink()
@@ -231,7 +236,7 @@ def debian_tree(name: str, suite: str, arch: str) -> Step:
         policy.chmod(0o755)
         replace_tree(partial, world.path("trees", name))
 
-    return Step(f"tree-{name}", f"{suite} {arch} 1", make)
+    return Step(f"tree-{name}", f"{suite} {arch} {packages or 1}", make)
 
 
 def small_tree(partial: Path) -> None:
@@ -499,6 +504,10 @@ def rootlike(world: World) -> None:
             done = subprocess.run(argv, stdin=lines, stdout=transcript, cwd="/")
         if done.returncode:
             raise SystemExit(f"prepare: rootlike: {script}: status {done.returncode}")
+    command = ["sh", f"/{GUEST_DIR}/rootlike-tools.sh", f"/{GUEST_DIR}/work/tools"]
+    argv = oracle_argv(world.path("trees", "tools"), command, None)
+    with (directory / "tools.txt").open("wb") as transcript:
+        subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=transcript, cwd="/", check=True)
 
 
 # -- Dockerfiles ------------------------------------------------------------
@@ -540,7 +549,7 @@ def plan() -> list[list[Step]]:
         [p for p in SOURCES.rglob("*") if p.suffix in (".c", ".h", ".go", ".py", ".sh")]
     )
     me = digest([Path(__file__)])
-    names = [name for name, _, _ in DEBIAN_TREES] + ["musl", "static"]
+    names = [name for name, *_ in DEBIAN_TREES] + ["musl", "static"]
     return [
         [*(debian_tree(*row) for row in DEBIAN_TREES), Step("busybox", "1", build_busybox)],
         [Step("tree-musl", me, musl_tree), Step("tree-static", me, static_tree)],
