@@ -21,11 +21,10 @@ pytestmark = pytest.mark.long
 
 KERNELS = ("5.10", "6.1", "6.12")
 LOCAL = "as installed"
-# Checks whose difference depends on the machine's speed, or on how much it saves in a signal frame.
+# Checks that may differ because of the machine's speed.
 TOLERATED = {
     "timer_storm": "thirty seconds are not enough for it where every instruction is emulated",
     "program_written_while_it_runs": "a program that was just started is not known as running yet",
-    "posix_spawn_errors": "musl's child has 5 KiB of stack, and 5.10 fills most of it with a frame",
 }
 OUTPUTS = {"script": "5:6 4751\n0\n1\n", "package": "0:0 4755\n6:7 700\n1\n"}
 
