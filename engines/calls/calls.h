@@ -67,6 +67,9 @@ struct process {
 struct engine {
 	bool pretend;
 	bool translate; /* path rows are on */
+	bool shared;	/* files may be shared: shared.c */
+	bool overlay;	/* the kernel shows them through overlayfs: what changes is born again */
+	bool read_only; /* in the kernel's view: the root is */
 	enum plan_owners owners;
 	uint32_t uid, gid; /* real */
 	int root_fd;
@@ -201,6 +204,8 @@ long signal_answer(struct call *c, const struct syscall_row *row);
 void *signal_enter(int signo, void *info, struct ucontext *uc);
 
 /* dispatch.c */
+#define IOCTLS 3
+extern const uint32_t flag_ioctls[IOCTLS]; /* requests that change the flags of a file: WHEN_IOCTL */
 /* Answers a call. Where it changes c->ip the guest goes on there instead, with its registers as they were but for the
  * one of the result. */
 long dispatch(struct call *c);
@@ -289,6 +294,27 @@ long op_link(struct call *c, const struct syscall_row *row);
 long op_open(struct call *c, const struct syscall_row *row);
 long op_openat2(struct call *c);
 
+/* shared.c */
+/* Whether these are the mode bits of a shared file: an image's, which the container shares. */
+static inline bool is_shared(uint32_t mode)
+{
+	return engine.shared && (mode & (S_IFMT | 01200)) == (S_IFREG | 01000);
+}
+
+/* The mode of a file as if it were not shared. */
+static inline uint32_t own_mode(uint32_t mode)
+{
+	return is_shared(mode) ? mode ^ 01200 : mode;
+}
+
+/* Whether a file given as for fstatat(2) is shared. */
+bool shared_is(int fd, const char *name, int flags);
+
+/* Before a file given as for fstatat(2) is changed: a shared one becomes the container's own, under the same names. A
+ * descriptor that names it, also as /proc/self/fd/N, becomes one of that file. `whole` = its content is still wanted.
+ * Returns 1 when it did that, 0 when the file is not shared, or -errno. */
+int shared_part(const struct process *p, int fd, const char *name, int flags, bool whole);
+
 /* running.c */
 /* Before a file given as for fstatat(2) is written: -ETXTBSY when it is the program of a process of the guest, else
  * 0. */
@@ -301,6 +327,8 @@ long op_statx(struct call *c, const struct syscall_row *row);
 
 /* owner.c */
 bool owner_record(int dirfd, const char *name, int flags, struct fakedb_key *ret_key, struct fakedb_record *ret_record);
+/* Before something is remembered that really is not: 0 or -EROFS; *key is the file's, before and after. */
+long owner_settle(int fd, const char *name, int flags, struct fakedb_key *key);
 /* The directory that (dirfd, name) is in, as owner_record(), which it returns whether it is there. */
 bool owner_parent(int dirfd, const char *name, struct fakedb_key *ret_key, struct fakedb_record *ret_record);
 long owner_open_parent(int dirfd, const char *name); /* an O_PATH descriptor of it, or -errno */
@@ -360,6 +388,7 @@ long op_getsockopt(struct call *c);
 /* Makes `number` a copy of `fd`, also above the soft limit of open files. Returns it or -errno. */
 long fd_place(int fd, int number);
 long op_hidden_fcntl(struct call *c);
+long op_ioctl(struct call *c);
 long op_dup2(struct call *c);
 long op_close_range(struct call *c);
 long op_memory(struct call *c);

@@ -13,7 +13,7 @@ static long raw(const struct call *c)
 unsigned call_groups(void)
 {
 	return SYSCALL_GUARD | front_end.groups | (engine.translate ? SYSCALL_PATH : 0) |
-	       (engine.pretend ? SYSCALL_OWNER | SYSCALL_CRED : 0);
+	       (engine.pretend ? SYSCALL_OWNER | SYSCALL_CRED : 0) | (engine.shared ? SYSCALL_SHARED : 0);
 }
 
 const struct abi native_abi = {
@@ -22,6 +22,11 @@ const struct abi native_abi = {
 	.text_start = (unsigned long)__executable_start,
 	.text_end = (unsigned long)__start_guest_text,
 	.block = ARCH_LOADER_BLOCK,
+};
+
+const uint32_t flag_ioctls[IOCTLS] = {
+	0x40086602, 0x40046602, /* FS_IOC_SETFLAGS, of programs of 64 and of 32 bits */
+	0x401c5820,		/* FS_IOC_FSSETXATTR */
 };
 
 /* Whether the row speaks of this call; filter.c says the same to the kernel. */
@@ -34,6 +39,11 @@ static bool concerned(const struct abi *abi, const struct syscall_row *row, cons
 		return c->arg[row->when_arg] != 0;
 	case WHEN_HIDDEN:
 		return is_hidden(c->arg[row->when_arg]);
+	case WHEN_IOCTL:
+		for (unsigned i = 0; i < IOCTLS; i++)
+			if ((uint32_t)c->arg[1] == flag_ioctls[i])
+				return true;
+		return is_hidden(c->arg[0]);
 	case WHEN_ADDRESS:
 		return !((c->arg[row->when_arg] ^ abi->text_start) & abi->block);
 	case WHEN_CLONE: /* threads and plain forks run free; shared memory needs a gate, namespaces a refusal */
@@ -130,6 +140,7 @@ long dispatch(struct call *c)
 	case OP_PSELECT: return signal_answer(c, row);
 	case OP_HIDDEN_FD: return -EBADF;
 	case OP_HIDDEN_FCNTL: return op_hidden_fcntl(c);
+	case OP_IOCTL: return op_ioctl(c);
 	case OP_DUP2: return op_dup2(c);
 	case OP_CLOSE_RANGE: return op_close_range(c);
 	case OP_MEMORY: return op_memory(c);

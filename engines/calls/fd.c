@@ -29,9 +29,18 @@ long fd_place(int fd, int number)
  * nothing. */
 long op_hidden_fcntl(struct call *c)
 {
-	if (c->nr == __NR_ioctl)
-		return c->arg[1] == FIOCLEX || c->arg[1] == FIONCLEX ? 0 : -EBADF;
 	return c->arg[1] == F_SETFD ? 0 : c->arg[1] == F_GETFD ? 1 : -EBADF;
+}
+
+long op_ioctl(struct call *c)
+{
+	long r;
+
+	if (is_hidden(c->arg[0]))
+		return c->arg[1] == FIOCLEX || c->arg[1] == FIONCLEX ? 0 : -EBADF;
+	/* The flags of a file are changed through any descriptor of its owner's. */
+	r = shared_part(process_current(), (int)c->arg[0], "", AT_EMPTY_PATH, true);
+	return r < 0 ? r : arch_syscall3(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2]);
 }
 
 /* Whoever wants just our number gets it refused as if it were beyond the limit of open files, which most often it is:

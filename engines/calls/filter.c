@@ -89,6 +89,15 @@ static void leaf(struct builder *b, const struct syscall_row *row)
 		emit(b, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)(engine.hidden + engine.n_hidden), 0, 1);
 		ret(b, SECCOMP_RET_ALLOW);
 		break;
+	case WHEN_IOCTL:
+		load(b, ARG_LOW(1));
+		for (unsigned i = 0; i < IOCTLS; i++)
+			emit(b, BPF_JMP | BPF_JEQ | BPF_K, flag_ioctls[i], (uint8_t)(IOCTLS + 3 - i), 0);
+		load(b, ARG_LOW(0));
+		emit(b, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)engine.hidden, 0, 1);
+		emit(b, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)(engine.hidden + engine.n_hidden), 0, 1);
+		ret(b, SECCOMP_RET_ALLOW);
+		break;
 	case WHEN_ADDRESS:
 		near_only(b, ARG_LOW(arg), b->abi->text_start, b->abi->block);
 		break;

@@ -143,6 +143,15 @@ static bool opens_device(const struct where *w, unsigned long how)
 	       owner_record(w->fd, w->name, flags, &key, &record) && (record.has & FAKEDB_NODE);
 }
 
+/* The kernel refuses to write to a shared file, which is how that is noticed. */
+static long open_shared(const struct process *p, const struct where *w, unsigned long flags, uint32_t mode)
+{
+	int r = shared_part(p, w->fd, w->name, w->magic && !(flags & O_NOFOLLOW) ? 0 : AT_SYMLINK_NOFOLLOW,
+			    !(flags & O_TRUNC));
+
+	return r > 0 ? open_existing(p, w, flags & ~(unsigned long)O_CREAT, mode) : r < 0 ? r : -EACCES;
+}
+
 static long open_resolved(const struct process *p, struct scratch *s, const struct where *w, unsigned long flags,
 			  uint32_t mode)
 {
@@ -166,7 +175,9 @@ static long open_resolved(const struct process *p, struct scratch *s, const stru
 		r = open_creating(p, w, flags, mode);
 	else
 		r = open_existing(p, w, flags, mode);
-	return r == -EACCES && engine.pretend && !(flags & O_PATH) ? open_device(w, flags) : r;
+	if (r == -EACCES && engine.pretend && !(flags & O_PATH))
+		r = open_device(w, flags);
+	return r == -EACCES && writes(flags) ? open_shared(p, w, flags, mode) : r;
 }
 
 static bool met_link(long r, unsigned long flags)
@@ -278,6 +289,23 @@ long op_open(struct call *c, const struct syscall_row *row)
 	return open_request(process_current(), &q);
 }
 
+/* Confined to its directory the kernel cannot leave it, whatever links it meets. */
+static long open_confined(const struct process *p, int fd, const char *name, const struct open_how *how)
+{
+	struct open_how look = { .flags = O_PATH | O_CLOEXEC | (how->flags & O_NOFOLLOW), .resolve = how->resolve };
+	long r = SYS4(openat2, fd, name, how, sizeof(*how)), opened;
+
+	if (r != -EACCES || !engine.shared)
+		return r;
+	opened = SYS4(openat2, fd, name, &look, sizeof(look));
+	if (opened < 0)
+		return r;
+	if (shared_part(p, (int)opened, "", AT_EMPTY_PATH, true) > 0)
+		r = SYS4(openat2, fd, name, how, sizeof(*how));
+	(void)sys_close((int)opened);
+	return r;
+}
+
 /* openat2(2): the guest's own restrictions are for the kernel to check, on a path that is already the right one. */
 long op_openat2(struct call *c)
 {
@@ -297,13 +325,12 @@ long op_openat2(struct call *c)
 	memcpy(&how, (void *)c->arg[2], sizeof(how));
 	if ((int)c->arg[0] == engine.root_fd)
 		return -EBADF;
-	/* Confined to its directory the kernel cannot leave it, whatever links it meets. */
 	/* No descriptor has this number: what the kernel says before it looks at the path is about `how` alone. */
 	r = SYS4(openat2, -1, "x", c->arg[2], c->arg[3]);
 	if (r != -EBADF)
 		return r;
 	if (how.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
-		return SYS4(openat2, c->arg[0], c->arg[1], c->arg[2], c->arg[3]);
+		return open_confined(p, (int)c->arg[0], (const char *)c->arg[1], &how);
 	if (!(how.resolve & RESOLVE_NO_SYMLINKS) && how.flags <= 0xffffffff && !how.resolve && how.mode <= 07777) {
 		struct open_request q = { (int)c->arg[0], (char *)c->arg[1], how.flags, (uint32_t)how.mode };
 
@@ -321,7 +348,7 @@ long op_openat2(struct call *c)
 	if (r >= 0)
 		r = access_open(p, &w, how.flags);
 	if (r >= 0)
-		r = SYS4(openat2, w.fd, w.name, &how, sizeof(how));
+		r = open_confined(p, w.fd, w.name, &how);
 	scratch_put(s);
 	return r;
 }

@@ -24,7 +24,7 @@ bool owner_record(int dirfd, const char *name, int flags, struct fakedb_key *ret
 	ret_record->has = found ? known.has : 0;
 	ret_record->uid = owner_shown(stx.stx_uid, engine.uid);
 	ret_record->gid = owner_shown(stx.stx_gid, engine.gid);
-	ret_record->mode = stx.stx_mode;
+	ret_record->mode = own_mode(stx.stx_mode);
 	ret_record->rdev_major = stx.stx_rdev_major;
 	ret_record->rdev_minor = stx.stx_rdev_minor;
 	if (!found)
@@ -322,8 +322,23 @@ static bool find(int fd, const char *name, int flags, struct found *ret_found)
 	return ret_found->file.mode;
 }
 
+/* A shared file needs no copy where nothing but its record changes. */
+static long change_real_mode(const struct process *p, int fd, const char *name, int flags, uint32_t mode)
+{
+	struct stat st;
+	int r;
+
+	if (engine.shared && sys_fstatat(fd, name, &st, flags) == 0 && is_shared(st.st_mode) &&
+	    (own_mode(st.st_mode) & 07777) == mode)
+		return 0;
+	r = shared_part(p, fd, name, flags, true);
+	if (r < 0)
+		return r;
+	return flags & AT_EMPTY_PATH ? SYS2(fchmod, fd, mode) : SYS3(fchmodat, fd, name, mode);
+}
+
 /* Gives a file another mode. */
-static long set_mode(int fd, const char *name, int flags, struct found *f, uint32_t mode)
+static long set_mode(const struct process *p, int fd, const char *name, int flags, struct found *f, uint32_t mode)
 {
 	uint32_t type = f->file.mode & S_IFMT;
 	uint32_t real_mode = type == S_IFDIR ? (mode & 01777) | 0700 : (mode & 0777) | 0600;
@@ -333,9 +348,11 @@ static long set_mode(int fd, const char *name, int flags, struct found *f, uint3
 	long r = 0;
 
 	if (!(f->file.has & FAKEDB_NODE))
-		r = flags & AT_EMPTY_PATH ? SYS2(fchmod, fd, real_mode) : SYS3(fchmodat, fd, name, real_mode);
+		r = change_real_mode(p, fd, name, flags, real_mode);
 	if (r < 0)
 		return r;
+	if (engine.shared) /* perhaps it is another file now */
+		(void)find(fd, name, flags, f);
 	if (f->adopted)
 		record.has |= FAKEDB_OWNER;
 	/* dpkg makes every file with mode 0 and changes it at last: what pretends nothing any more needs no record, and
@@ -366,7 +383,7 @@ static long change_mode(const struct process *p, int fd, const char *name, int f
 		acl_set_mode(&acl, mode);
 		(void)acl_remember(&f.key, ACL_ACCESS, &acl);
 	}
-	return set_mode(fd, name, flags, &f, mode);
+	return set_mode(p, fd, name, flags, &f, mode);
 }
 
 long owner_set_list(const struct process *p, int fd, const char *name, int flags, const char *list, struct acl *acl)
@@ -389,7 +406,7 @@ long owner_set_list(const struct process *p, int fd, const char *name, int flags
 		mode = acl_mode(acl, &extended) | (f.file.mode & 07000);
 		if ((mode & 02000) && !keeps_set_gid(p, f.file.gid))
 			mode &= ~02000u;
-		r = set_mode(fd, name, flags, &f, mode);
+		r = set_mode(p, fd, name, flags, &f, mode);
 		if (r < 0)
 			return r;
 		if (!extended)
@@ -419,11 +436,16 @@ long op_chmod(struct call *c, const struct syscall_row *row)
 
 		if (engine.pretend)
 			r = change_mode(p, w.fd, w.name, at, mode);
-		else if (flags)
+		else
+			r = shared_part(p, w.fd, w.name, at, true);
+		if (engine.pretend || r < 0)
+			goto out;
+		if (flags)
 			r = SYS4(fchmodat2, w.fd, w.name, mode, flags);
 		else
 			r = SYS3(fchmodat, w.fd, w.name, mode);
 	}
+out:
 	path_unpin(&pin);
 	scratch_put(s);
 	return r;
@@ -438,7 +460,10 @@ long op_fchmod(struct call *c)
 
 	if (r < 0 || (r & O_PATH) || sys_fstat(fd, &st) < 0)
 		return -EBADF;
-	return change_mode(process_current(), fd, "", AT_EMPTY_PATH, (uint32_t)c->arg[1]);
+	if (engine.pretend)
+		return change_mode(process_current(), fd, "", AT_EMPTY_PATH, (uint32_t)c->arg[1]);
+	r = shared_part(process_current(), fd, "", AT_EMPTY_PATH, true);
+	return r < 0 ? r : SYS2(fchmod, fd, c->arg[1]);
 }
 
 /* What set-id bits of a mode stay when somebody changes the file: setattr_should_drop_suidgid(). */
@@ -460,9 +485,25 @@ static bool may_chown(const struct process *p, const struct fakedb_record *file,
 	return gid == ~0u || gid == file->gid || creds_in_group(&p->creds, gid);
 }
 
-/* chown(2): the ids are pretended, ids of -1 stay. What is real is a change to no ids, which sets the time of change
- * and is refused on a read-only file system. Its other errors say nothing of the pretence: nodes forbid the call
- * itself. */
+/* What is real of a change that is only pretended: a change to no ids, which sets the time of change and is refused on
+ * a read-only file system. Its other errors say nothing of the pretence: nodes forbid the call itself. On an overlay
+ * it is what has the file copied up, so that it is known from now on by the key that it gets then; a shared one gets
+ * its copy from us. Returns 0 or -EROFS; *key is the file's, before and after. */
+long owner_settle(int fd, const char *name, int flags, struct fakedb_key *key)
+{
+	struct fakedb_record record;
+	long r;
+
+	if (shared_is(fd, name, flags))
+		r = engine.read_only ? -EROFS : 0;
+	else
+		r = SYS5(fchownat, fd, name, -1, -1, flags);
+	if (engine.overlay)
+		(void)owner_record(fd, name, flags, key, &record);
+	return r == -EROFS ? r : 0;
+}
+
+/* chown(2): the ids are pretended, ids of -1 stay. */
 static long change_owner(const struct process *p, int fd, const char *name, int flags, uint32_t uid, uint32_t gid)
 {
 	struct fakedb_record file, record = { .has = FAKEDB_OWNER };
@@ -481,8 +522,8 @@ static long change_owner(const struct process *p, int fd, const char *name, int 
 	record.mode |= file.mode & S_IFMT;
 	if (!may_chown(p, &file, uid, gid) || ((record.has & FAKEDB_MODE) && !access_is_owner(p, &file)))
 		return -EPERM;
-	r = SYS5(fchownat, fd, name, -1, -1, flags);
-	if (r == -EROFS)
+	r = owner_settle(fd, name, flags, &key);
+	if (r < 0)
 		return r;
 	/* Capabilities of a file do not survive a new owner either. */
 	if ((file.has & FAKEDB_XATTR) && (file.mode & S_IFMT) != S_IFDIR)
@@ -510,6 +551,14 @@ void owner_written(const struct process *p, int fd, const char *name, int flags)
 		(void)fakedb_update(&engine.db, &key, &record);
 }
 
+/* Without pretence: `ids` are a user and a group. */
+static long change_real_owner(const struct process *p, int fd, const char *name, int flags, const unsigned long *ids)
+{
+	long r = shared_part(p, fd, name, flags, true);
+
+	return r < 0 ? r : SYS5(fchownat, fd, name, ids[0], ids[1], flags);
+}
+
 long op_chown(struct call *c, const struct syscall_row *row)
 {
 	const struct process *p = process_current();
@@ -532,7 +581,7 @@ long op_chown(struct call *c, const struct syscall_row *row)
 		if (engine.pretend)
 			r = change_owner(p, w.fd, w.name, at, (uint32_t)rest[0], (uint32_t)rest[1]);
 		else
-			r = SYS5(fchownat, w.fd, w.name, rest[0], rest[1], at);
+			r = change_real_owner(p, w.fd, w.name, at, rest);
 	}
 	path_unpin(&pin);
 	scratch_put(s);
@@ -545,6 +594,8 @@ long op_fchown(struct call *c)
 
 	if (r < 0 || (r & O_PATH))
 		return -EBADF;
+	if (!engine.pretend)
+		return change_real_owner(process_current(), (int)c->arg[0], "", AT_EMPTY_PATH, &c->arg[1]);
 	return change_owner(process_current(), (int)c->arg[0], "", AT_EMPTY_PATH, (uint32_t)c->arg[1],
 			    (uint32_t)c->arg[2]);
 }

@@ -244,6 +244,12 @@ static enum times times_kind(long nr, const void *times)
 	return a == now && b == now ? TIMES_NOW : a == omit && b == omit ? TIMES_NONE : TIMES_GIVEN;
 }
 
+/* How shared_part() is to take an answer of the view. */
+static int shared_flags(const struct where *w, unsigned want)
+{
+	return (w->magic && (want & WANT_FOLLOW) ? 0 : AT_SYMLINK_NOFOLLOW) | (w->name[0] ? 0 : AT_EMPTY_PATH);
+}
+
 long op_at(struct call *c, const struct syscall_row *row, unsigned want)
 {
 	const struct process *p = process_current();
@@ -267,6 +273,8 @@ long op_at(struct call *c, const struct syscall_row *row, unsigned want)
 			a[arg->path] = (unsigned long)w.name;
 			if (want & WANT_WRITE)
 				r = access_times(p, &w, w.magic ? 0 : AT_SYMLINK_NOFOLLOW, times == TIMES_NOW);
+			if (r >= 0 && (want & WANT_WRITE))
+				r = shared_part(p, w.fd, w.name, shared_flags(&w, path_want(c, arg)), true);
 		}
 		if (r >= 0) {
 			r = arch_syscall6(c->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4],
@@ -278,6 +286,8 @@ long op_at(struct call *c, const struct syscall_row *row, unsigned want)
 	}
 	w = (struct where){ .fd = (int)a[arg->dirfd], .name = "" };
 	r = access_times(p, &w, AT_EMPTY_PATH, times == TIMES_NOW);
+	if (r >= 0 && (want & WANT_WRITE))
+		r = shared_part(p, w.fd, "", AT_EMPTY_PATH, true);
 	if (r < 0)
 		return r;
 	return arch_syscall6(c->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
@@ -306,10 +316,13 @@ static int access_held(const struct process *p, const struct call *c, const stru
 {
 	int r;
 
-	if (!is_truncate(c))
-		return access_times(p, &h->w, h->flags, times_kind(c->nr, (void *)c->arg[1]) == TIMES_NOW);
-	r = access_truncate(p, h->w.fd, h->w.name, h->flags);
-	return r < 0 ? r : running_refuses(p, h->w.fd, h->w.name, h->flags);
+	if (is_truncate(c)) {
+		r = access_truncate(p, h->w.fd, h->w.name, h->flags);
+		r = r < 0 ? r : running_refuses(p, h->w.fd, h->w.name, h->flags);
+	} else {
+		r = access_times(p, &h->w, h->flags, times_kind(c->nr, (void *)c->arg[1]) == TIMES_NOW);
+	}
+	return r < 0 ? r : shared_part(p, h->w.fd, h->w.name, h->flags, true);
 }
 
 /* truncate(2) of what is read-only: whether it may be written at all is asked before. */
@@ -474,6 +487,8 @@ long op_access(struct call *c, const struct syscall_row *row)
 			r = access_file(p, as, w.fd, w.name, at, (unsigned)mode);
 		if (r >= 0)
 			r = real_access(&w, mode, flags);
+		if (r == -EACCES && (mode & ACCESS_WRITE) && shared_is(w.fd, w.name, at))
+			r = real_access(&w, mode & ~ACCESS_WRITE, flags);
 		if (r == -EACCES)
 			r = access_refused(p, as, w.fd, w.name, at, (unsigned)mode);
 		if (r >= 0 && (mode & ACCESS_WRITE) && w.read_only && is_stored(&w, at))
@@ -822,6 +837,10 @@ long op_link(struct call *c, const struct syscall_row *row)
 		if (r < 0)
 			goto out;
 	}
+	/* Both names are to be of one file of the container's. */
+	r = shared_part(p, from.fd, from.name, from.magic ? 0 : AT_SYMLINK_NOFOLLOW, true);
+	if (r < 0)
+		goto out;
 	r = resolve_pinned(p, t, c, &row->path[1], WANT_CREATE, &to, &to_pin);
 	r = r < 0 ? link_error(&from, NULL, r) : may_link(p, &from, &to);
 	if (r >= 0)

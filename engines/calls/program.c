@@ -174,6 +174,8 @@ static unsigned engine_words(const struct process *p, char *state, char **argv)
 		argv[n++] = (char *)"--owners";
 		argv[n++] = (char *)(engine.owners == OWNERS_ROOT ? "root" : "real");
 	}
+	if (engine.shared)
+		argv[n++] = (char *)"--shared";
 	if (engine.db_path) {
 		argv[n++] = (char *)"--fakedb";
 		argv[n++] = (char *)engine.db_path;

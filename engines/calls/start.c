@@ -1,5 +1,7 @@
 /* The program that holds guests: starts a container's first program (launch), and each further one of it (resume). */
+#include <asm/statfs.h>
 #include <linux/errno.h>
+#include <linux/magic.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
@@ -11,6 +13,7 @@
 #define PR_CAPBSET_READ_NR 23
 #define SIGSTACK_EXTRA 16384
 #define ROOT_FD_MAX 4095 /* fork(2) copies the table of descriptors up to the highest */
+#define ST_RDONLY 1
 #define HINT_HELP "see the plan words in docs/reference/plan.md"
 
 static struct plan plan;
@@ -148,10 +151,28 @@ static void hide_descriptors(void)
 		hide(engine.self_fd);
 }
 
+/* What the kernel shows a container's files through. */
+static void look_at_root(void)
+{
+	struct statfs fs;
+	struct statx stx;
+
+	if (SYS2(statfs, "/", &fs) < 0 || sys_statx(AT_FDCWD, "/", 0, STATX_BASIC_STATS, &stx) < 0)
+		return;
+	engine.read_only = fs.f_flags & ST_RDONLY;
+	engine.overlay = (unsigned long)fs.f_type == OVERLAYFS_SUPER_MAGIC;
+	if (!engine.overlay)
+		return;
+	/* The database is that of the file system beneath, whose inode numbers these are. */
+	engine.db.dev_major = stx.stx_dev_major;
+	engine.db.dev_minor = stx.stx_dev_minor;
+}
+
 static void set_up_engine(void)
 {
 	engine.pretend = plan.pretend;
 	engine.owners = plan.owners;
+	engine.shared = plan.shared;
 	engine.translate = plan.rootfs != NULL;
 	engine.uid = (uint32_t)arch_syscall3(ARCH_ID_CALL(getuid), 0, 0, 0);
 	engine.gid = (uint32_t)arch_syscall3(ARCH_ID_CALL(getgid), 0, 0, 0);
@@ -166,6 +187,8 @@ static void set_up_engine(void)
 		if (r < 0)
 			die(EXIT_UDOCKPY, "fakedb", plan.fakedb, r, "check the permissions of the state directory");
 	}
+	if (engine.shared && !engine.translate)
+		look_at_root();
 }
 
 /* ---- launch ---- */

@@ -11,12 +11,21 @@ static unsigned long encode_dev(uint32_t major, uint32_t minor)
 
 static void pretend_stat(struct stat *st, int dirfd, const char *name, int flags)
 {
+	bool shared = is_shared(st->st_mode), known;
 	struct fakedb_record record;
 	struct fakedb_key key;
 
+	known = fakedb_maybe(&engine.db, st->st_ino) && owner_record(dirfd, name, flags, &key, &record);
+	if (shared) {
+		st->st_mode = own_mode(st->st_mode);
+		if (!known || !(record.has & FAKEDB_LINKS))
+			st->st_nlink = 1;
+	}
+	if (!engine.pretend)
+		return;
 	st->st_uid = owner_shown(st->st_uid, engine.uid);
 	st->st_gid = owner_shown(st->st_gid, engine.gid);
-	if (!fakedb_maybe(&engine.db, st->st_ino) || !owner_record(dirfd, name, flags, &key, &record))
+	if (!known)
 		return;
 	st->st_uid = record.uid;
 	st->st_gid = record.gid;
@@ -32,10 +41,20 @@ static void pretend_statx(struct statx *stx)
 	struct fakedb_record record = { 0 };
 	struct fakedb_key key;
 
+	bool known;
+
 	fakedb_key_from_statx(&key, stx);
+	known = fakedb_get(&engine.db, &key, &record);
+	if (is_shared(stx->stx_mode)) {
+		stx->stx_mode = (uint16_t)own_mode(stx->stx_mode);
+		if (!known || !(record.has & FAKEDB_LINKS))
+			stx->stx_nlink = 1;
+	}
+	if (!engine.pretend)
+		return;
 	stx->stx_uid = owner_shown(stx->stx_uid, engine.uid);
 	stx->stx_gid = owner_shown(stx->stx_gid, engine.gid);
-	if (!fakedb_get(&engine.db, &key, &record))
+	if (!known)
 		return;
 	if (record.has & FAKEDB_OWNER) {
 		stx->stx_uid = record.uid;
@@ -106,9 +125,9 @@ static void pretend(const struct question *q, const struct where *w)
 {
 	int pid;
 
-	if (!engine.pretend)
+	if (!engine.pretend && !engine.shared)
 		return;
-	pid = process_of(w);
+	pid = engine.pretend ? process_of(w) : 0;
 	if (pid && pretend_process(q, pid))
 		return;
 	if (q->stx)
@@ -227,7 +246,8 @@ long op_fstat(struct call *c)
 
 long op_statx(struct call *c, const struct syscall_row *row)
 {
-	const unsigned more = engine.pretend ? STATX_INO | STATX_BTIME | STATX_TYPE | STATX_MODE : STATX_TYPE;
+	const unsigned known_by = STATX_INO | STATX_BTIME | STATX_TYPE | STATX_MODE;
+	const unsigned more = engine.pretend || engine.shared ? known_by : STATX_TYPE;
 	struct question q = {
 		.given = (int)c->arg[2],
 		.stx = (struct statx *)c->arg[4],

@@ -125,17 +125,6 @@ static long pretended_list(const struct process *p, const struct xattr_call *x, 
 	return r + mine;
 }
 
-/* -EROFS where the file system is read-only, else 0: removes an attribute that no file has. The kernel looks at the
- * mount first. */
-static long may_write(const struct xattr_call *x)
-{
-	struct xattr_call real = *x;
-
-	real.op = OP_REMOVEXATTR;
-	real.name = (unsigned long)"user.udockpy.none";
-	return real_call(&real) == -EROFS ? -EROFS : 0;
-}
-
 static int at_flags(const struct xattr_call *x)
 {
 	return x->by_fd ? AT_EMPTY_PATH : x->nofollow ? AT_SYMLINK_NOFOLLOW : 0;
@@ -151,13 +140,24 @@ static const char *at_name(const struct xattr_call *x)
 	return x->by_fd ? "" : x->path;
 }
 
+/* What is not remembered: a change of a shared file needs a copy. */
+static long real_or_own(const struct process *p, const struct xattr_call *x)
+{
+	long r = 0;
+
+	if (x->op == OP_SETXATTR || x->op == OP_REMOVEXATTR)
+		r = shared_part(p, at_fd(x), at_name(x), at_flags(x), true);
+	return r < 0 ? r : real_call(x);
+}
+
 static long set_list(const struct process *p, const struct xattr_call *x)
 {
+	struct fakedb_key key;
 	struct acl acl = { 0 };
 	long r = x->op == OP_SETXATTR ? acl_decode(&acl, (const void *)x->value, x->size) : 0;
 
 	if (r >= 0)
-		r = may_write(x);
+		r = owner_settle(at_fd(x), at_name(x), at_flags(x), &key);
 	return r < 0 ? r : owner_set_list(p, at_fd(x), at_name(x), at_flags(x), (const char *)x->name, &acl);
 }
 
@@ -207,13 +207,13 @@ static long pretended_call(const struct process *p, const struct xattr_call *x, 
 		return pretended_list(p, x, &key, s);
 	if (change && is_list(name))
 		return set_list(p, x);
-	r = change && remembered(name) ? may_write(x) : 0;
+	r = change && remembered(name) ? owner_settle(at_fd(x), at_name(x), at_flags(x), &key) : 0;
 	if (r >= 0)
 		r = permission(p, &key, &file, name, change);
 	if (r < 0)
 		return r;
 	if (!remembered(name))
-		return is_known(name) ? real_call(x) : -EOPNOTSUPP;
+		return is_known(name) ? real_or_own(p, x) : -EOPNOTSUPP;
 	switch (x->op) {
 	case OP_SETXATTR: return set_remembered(x, &key);
 	case OP_REMOVEXATTR: return remove_remembered(x, &key);
@@ -283,7 +283,7 @@ long op_xattr(struct call *c, const struct syscall_row *row)
 	}
 	if (r >= 0) {
 		/* pretended_list() needs s->pending, which the name of a call that only looks never lies in. */
-		r = engine.pretend ? pretended_call(p, &x, s) : real_call(&x);
+		r = engine.pretend ? pretended_call(p, &x, s) : real_or_own(p, &x);
 	}
 	path_unpin(&pin);
 	scratch_put(s);

@@ -321,6 +321,8 @@ static void begin(const struct place *place, const struct fakedb_key *key, struc
 		ret_entry->btime_ns = key->btime_ns;
 }
 
+#define MERGED ((uint32_t)(FAKEDB_OWNER | FAKEDB_MODE | FAKEDB_NODE | FAKEDB_LINKS))
+
 static void merge(struct entry *e, const struct fakedb_record *record)
 {
 	if (record->has & FAKEDB_OWNER) {
@@ -335,7 +337,7 @@ static void merge(struct entry *e, const struct fakedb_record *record)
 		e->rdev_major = record->rdev_major;
 		e->rdev_minor = record->rdev_minor;
 	}
-	e->has |= record->has & (FAKEDB_OWNER | FAKEDB_MODE | FAKEDB_NODE);
+	e->has |= record->has & MERGED;
 }
 
 int fakedb_update(struct fakedb *db, const struct fakedb_key *key, const struct fakedb_record *record)
@@ -345,7 +347,7 @@ int fakedb_update(struct fakedb *db, const struct fakedb_key *key, const struct 
 
 	if (db->read_only)
 		return -EROFS;
-	if (!db->map || !(record->has & (FAKEDB_OWNER | FAKEDB_MODE | FAKEDB_NODE)))
+	if (!db->map || !(record->has & MERGED))
 		return 0;
 	k = stored_key(db, key);
 	do {
@@ -401,7 +403,7 @@ int fakedb_withdraw(struct fakedb *db, const struct fakedb_key *key, uint32_t ha
 
 int fakedb_forget(struct fakedb *db, const struct fakedb_key *key)
 {
-	return fakedb_withdraw(db, key, FAKEDB_OWNER | FAKEDB_MODE | FAKEDB_NODE | FAKEDB_XATTR);
+	return fakedb_withdraw(db, key, MERGED | FAKEDB_XATTR);
 }
 
 int fakedb_removed(struct fakedb *db, const struct fakedb_key *key)
@@ -672,6 +674,59 @@ int fakedb_removexattr(struct fakedb *db, const struct fakedb_key *key, const ch
 		return -ENODATA;
 	change.name_len = (size_t)name_len;
 	return change_xattr(db, key, &change, XATTR_REPLACE);
+}
+
+/* ---- copies of files ---- */
+
+int fakedb_inherit(struct fakedb *db, const struct fakedb_key *to, const struct fakedb *from_db,
+		   const struct fakedb_key *from)
+{
+	struct fakedb_key f, t;
+	int r;
+
+	if (db->read_only)
+		return -EROFS;
+	if (!db->map || !from_db->map)
+		return 0;
+	f = stored_key(from_db, from);
+	t = stored_key(db, to);
+	do {
+		const struct entry *source = find(from_db, &f);
+		struct place place;
+		struct entry e;
+
+		if (!source || !source->has)
+			return fakedb_forget(db, to);
+		r = find_place(db, &t, &place);
+		if (r < 0)
+			return r;
+		e = *source;
+		e.has &= ~(uint32_t)FAKEDB_LINKS;
+		e.ino = t.ino;
+		e.btime_ns = t.btime_ns;
+		e.dev_major = t.dev_major;
+		e.dev_minor = t.dev_minor;
+		r = write_set(db, t.ino, set_of(from_db, source), NULL, &(struct change){ 0 }, &e.xattrs);
+		if (r < 0)
+			return r;
+		r = publish(db, &place, &e);
+	} while (r == 0);
+	return r < 0 ? r : 0;
+}
+
+int fakedb_unguard(struct fakedb *db)
+{
+	if (db->read_only)
+		return -EROFS;
+	for (uint64_t n = 1; db->map && n < header(db)->entries_used && n < header(db)->entries; n++) {
+		struct entry *e = entry_at(db, n);
+
+		if (touch(e) < 0)
+			return -ENOSPC;
+		e->btime_ns = 0;
+		e->check = entry_check(e, n);
+	}
+	return 0;
 }
 
 /* ---- all of it ---- */

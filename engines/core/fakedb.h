@@ -32,6 +32,7 @@ enum fakedb_has {
 	FAKEDB_MODE = 1 << 1, /* the permission, set-id and sticky bits (07777) */
 	FAKEDB_NODE = 1 << 2, /* file type and rdev: a plain file that pretends to be a device */
 	FAKEDB_XATTR = 1 << 3, /* there are remembered extended attributes */
+	FAKEDB_LINKS = 1 << 4, /* a file shared with an image had several names there */
 };
 
 struct fakedb_record {
@@ -65,6 +66,15 @@ int fakedb_update(struct fakedb *db, const struct fakedb_key *key, const struct 
 
 /* Takes back what is known of a file: the bits of enum fakedb_has in `has`. 0 or -errno. */
 int fakedb_withdraw(struct fakedb *db, const struct fakedb_key *key, uint32_t has);
+
+/* Makes file `to`, a copy of `from`, pretend all that `from` does in `from_db`, which may be the same database;
+ * FAKEDB_LINKS is not inherited. 0 or -errno. */
+int fakedb_inherit(struct fakedb *db, const struct fakedb_key *to, const struct fakedb *from_db,
+		   const struct fakedb_key *from);
+
+/* Takes the birth times from all that is known, so that an inode number alone tells. For a database that nobody else
+ * has open, of files that live as long as it does: on overlayfs a file is born again when it changes. 0 or -errno. */
+int fakedb_unguard(struct fakedb *db);
 
 /* Forgets a file. */
 int fakedb_forget(struct fakedb *db, const struct fakedb_key *key);

@@ -346,6 +346,8 @@ static int parse_word(struct words *w, const char *word, struct plan *p, struct 
 	/* Words without a value may be repeated: saying a thing twice does not change it. */
 	if (str_eq(word, "--pretend"))
 		p->pretend = true;
+	else if (str_eq(word, "--shared"))
+		p->shared = true;
 	else if (str_eq(word, "--unshare-pid"))
 		p->unshare_pid = true;
 	else if (str_eq(word, "--unshare-ipc"))

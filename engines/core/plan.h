@@ -40,6 +40,7 @@ struct plan {
 	const char *probe_memory; /* --probe-memory FILE: host file, removed when this node refuses the engine */
 	/* identity */
 	bool pretend;	    /* --pretend: the pretended root and its memory */
+	bool shared;	    /* --shared: files may be shared, which are an image's: calls/shared.c */
 	const char *fakedb; /* host path; NULL = nothing is remembered */
 	const char *hold;   /* --hold /proc/self/fd/N: stays open, and out of the guest's hands, while a process of it
 			     * lives: a lock */

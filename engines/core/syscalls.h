@@ -15,6 +15,7 @@ enum syscall_group {
 	SYSCALL_CRED = 1 << 2,
 	SYSCALL_SIGNAL = 1 << 3,
 	SYSCALL_GUARD = 1 << 4,
+	SYSCALL_SHARED = 1 << 5,
 };
 
 enum syscall_when {
@@ -24,6 +25,7 @@ enum syscall_when {
 	WHEN_ADDRESS,
 	WHEN_CLONE,
 	WHEN_REFUSE,
+	WHEN_IOCTL,
 };
 
 enum path_rule {
@@ -99,6 +101,7 @@ enum syscall_op {
 	OP_EPOLL_PWAIT,
 	OP_HIDDEN_FD,
 	OP_HIDDEN_FCNTL,
+	OP_IOCTL,
 	OP_DUP2,
 	OP_CLOSE_RANGE,
 	OP_MEMORY,

@@ -160,7 +160,7 @@ static void write_groups(const struct plan *plan, char *at)
 static _Noreturn void exec_helper(const struct plan *plan, const struct command *command, char *const *env)
 {
 	static char groups[NUMBERS_MAX], ids[64];
-	char **argv = map_memory((plan->n_command + 3 * COMMAND_BINDS_MAX + 20) * sizeof(*argv));
+	char **argv = map_memory((plan->n_command + 3 * COMMAND_BINDS_MAX + 21) * sizeof(*argv));
 	char *at = ids;
 	unsigned n = 0;
 
@@ -169,6 +169,8 @@ static _Noreturn void exec_helper(const struct plan *plan, const struct command 
 	argv[n++] = (char *)"udockpy-trap";
 	if (plan->pretend)
 		argv[n++] = (char *)"--pretend";
+	if (plan->shared)
+		argv[n++] = (char *)"--shared";
 	if (*command->fakedb) {
 		argv[n++] = (char *)"--fakedb";
 		argv[n++] = (char *)command->fakedb;

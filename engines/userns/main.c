@@ -1,7 +1,7 @@
 /* udockpy-userns: runs a command in a user and mount namespace in which the guest's tree is "/".
  *
  *   udockpy-userns [--args FD] WORD... -- COMMAND [ARG...]     (the words of core/plan.h)
- *   udockpy-userns --probe [--overlay]                         (one line of JSON: does this node allow it?)
+ *   udockpy-userns --probe                                     (one line of JSON: does this node allow it?)
  *
  * Unless a process namespace is asked for there is no second process: this one becomes the command. */
 #include <linux/errno.h>
@@ -43,7 +43,7 @@ int helper_main(long *stack)
 	char *arena;
 
 	if (stack[0] >= 2 && str_eq(argv[1], "--probe"))
-		return probe(argv[2] && str_eq(argv[2], "--overlay"), envp);
+		return probe(envp);
 	arena = map_memory(ARENA_SIZE);
 	if (!arena)
 		die(EXIT_UDOCKPY, "cannot start", "udockpy-userns", -ENOMEM, NULL);

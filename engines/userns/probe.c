@@ -57,7 +57,7 @@ static long try_overlay(void)
 }
 
 /* In a child of its own. */
-static void try_all(struct findings *findings, bool overlay, char *const *envp)
+static void try_all(struct findings *findings, char *const *envp)
 {
 	static const struct plan plan;
 	struct failure *failure = &findings->failure;
@@ -73,8 +73,7 @@ static void try_all(struct findings *findings, bool overlay, char *const *envp)
 		(void)fail(failure, STEP_NEWROOT, SCRATCH, r);
 		return;
 	}
-	if (overlay)
-		findings->overlay = try_overlay() == 0;
+	findings->overlay = try_overlay() == 0;
 	pid = fork_process();
 	if (pid == 0)
 		sys_exit_group(try_proc(findings) == 0 ? 0 : 1);
@@ -134,7 +133,7 @@ static void print(const struct findings *findings)
 	(void)sys_write(1, text, n);
 }
 
-int probe(bool overlay, char *const *envp)
+int probe(char *const *envp)
 {
 	const size_t size = sizeof(struct findings);
 	long memory = sys_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -147,7 +146,7 @@ int probe(bool overlay, char *const *envp)
 	(void)fail(&findings->failure, STEP_PROCESS, NULL, -EIO);
 	pid = fork_process();
 	if (pid == 0) {
-		try_all(findings, overlay, envp);
+		try_all(findings, envp);
 		sys_exit_group(0);
 	}
 	if (pid > 0)

@@ -213,6 +213,6 @@ long ranches_close(struct newroot *root);
 /* probe.c */
 
 /* Tries all that a launch does, prints one line of JSON and returns the exit status. */
-int probe(bool overlay, char *const *envp);
+int probe(char *const *envp);
 
 #endif

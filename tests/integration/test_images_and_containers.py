@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import tarfile
 from pathlib import Path
 
 from command import Udockpy
+from support.product import text
 
 
 def test_an_archive_is_imported_from_a_file_and_from_a_pipe(udockpy: Udockpy, box: Path) -> None:
@@ -35,6 +37,52 @@ def test_containers_are_copies(udockpy: Udockpy, image: str) -> None:
         (second, "second", image),
         (third, "", first),
     }
+
+
+def odd_image(udockpy: Udockpy, box: Path) -> str:
+    """An image with a directory of www's."""
+    with tarfile.open(udockpy.cwd / "odd.tar", "w") as archive:
+        archive.add(box, ".")
+        member = tarfile.TarInfo("var/www")
+        member.type, member.mode, member.uid, member.gid = tarfile.DIRTYPE, 0o2750, 33, 34
+        archive.addfile(member)
+    return udockpy.output("import", "odd.tar", "odd")
+
+
+def test_a_directory_keeps_its_owner_when_something_is_made_in_it(
+    udockpy: Udockpy, box: Path
+) -> None:
+    """Also on an overlay, where it becomes another file then."""
+    script = "echo >/var/www/new; chown 5:6 /etc; echo >/etc/new; stat -c %u:%g:%a /var/www /etc"
+    image = odd_image(udockpy, box)
+    for options in (("--rm", "--root"), ("--root",)):
+        done = udockpy("run", *options, image, "sh", "-c", script)
+        assert done.stdout.decode().split() == ["33:34:2750", "5:6:755"], text(done)
+    owner = f"{os.getuid()}:{os.getgid()}"  # as in the archive
+    assert udockpy.output("run", "--root", "--rm", image, "stat", "-c", "%u:%g", "/etc") == owner
+
+
+def test_what_lies_over_an_image_keeps_it(udockpy: Udockpy, image: str) -> None:
+    words = udockpy.words("run", "--rm", image, "sh", "-c", "echo ready; read line")
+    guest = subprocess.Popen(
+        words,
+        cwd=udockpy.cwd,
+        env=udockpy.environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert guest.stdout is not None
+    assert guest.stdout.readline() == b"ready\n"
+    (row,) = json.loads(udockpy.output("ps", "-a", "--json"))
+    layer = udockpy.home / "containers" / row["id"] / "lower"
+    if layer.is_symlink():
+        assert "lies over" in udockpy.refusal("rmi", image)
+        assert "only the run that made it" in udockpy.refusal("exec", row["id"], "true")
+        assert "runs in it" in udockpy.refusal("rm", row["id"])
+    guest.communicate(b"\n")
+    assert guest.returncode == 0
+    udockpy.output("rmi", image)
+    assert udockpy.state() == []
 
 
 def test_what_is_removed_is_gone(udockpy: Udockpy, image: str) -> None:

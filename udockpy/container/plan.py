@@ -46,6 +46,8 @@ class Plan(NamedTuple):
     binds: tuple[Bind, ...] = ()
     chdir: str = "/"
     read_only: bool = False
+    shared: bool = False  # its files may be an image's: see layer/shared.py
+    overlay: str = ""  # host folder of upper/ and work/, over rootfs; "" = rootfs itself
     fakedb: str = ""  # host file; "" = nothing is remembered
     cache: str = ""  # host file of the directory cache; "" = private
     namespaces: tuple[str, ...] = ()  # of pid, ipc, uts, net: those of the guest's own
@@ -56,6 +58,8 @@ class Plan(NamedTuple):
     def describe(self) -> list[str]:
         """The plan in words, one decision a line."""
         lines = [f"root {self.rootfs}{' read-only' if self.read_only else ''}"]
+        lines += [f"changes go to {self.overlay}/upper"] if self.overlay else []
+        lines += ["files shared with the image until they are written to"] if self.shared else []
         lines += [bind.describe() for bind in self.binds]
         lines += [self.identity.describe()]
         lines += [f"own {name} namespace" for name in self.namespaces]

@@ -42,6 +42,8 @@ class Place(NamedTuple):
     shell: str = "/bin/sh"
     read_only: bool = False
     volumes: tuple[Bind, ...] = ()  # what can be written to all the same
+    shared: bool = False
+    overlay: str = ""
     says: Says = Says()
 
 
@@ -72,7 +74,10 @@ def plan(config: Config, caller: Caller, place: Place, options: RunOptions) -> P
         binds=every,
         chdir=_chdir(caller, person, every, place.says, options.workdir),
         read_only=options.read_only or place.read_only,
-        fakedb=place.fakedb if pretend else "",
+        shared=place.shared,
+        overlay=place.overlay,
+        # A file that gets its own copy keeps what it pretends, whoever writes to it.
+        fakedb=place.fakedb if pretend or place.shared else "",
         cache=place.cache,
         namespaces=_namespaces(options),
         hostname=options.hostname or "",

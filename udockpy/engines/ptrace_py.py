@@ -45,6 +45,9 @@ class PtracePy:
         if plan.identity.pretend:
             remedy = "leave out --root and --user"
             return Support(works=False, reason="it pretends no identity", remedy=remedy)
+        if plan.shared and not plan.read_only:
+            reason = "it cannot keep the files that a container shares with its image"
+            return Support(works=False, reason=reason, remedy="use --engine auto")
         return translation.fits(plan, program, host)
 
     def launch(self, plan: Plan) -> Launch:

@@ -27,6 +27,9 @@ def fits(plan: Plan, program: Program, host: Host, machines: tuple[str, ...] = (
         return Support(
             works=False, reason=reason, remedy="leave out --pid, --ipc, --net and --hostname"
         )
+    if plan.overlay:
+        reason = "it cannot lay a container over its image"
+        return Support(works=False, reason=reason, remedy="make a container: udockpy create")
     if plan.map_subuids:
         return Support(
             works=False, reason="it cannot map subordinate ids", remedy="set map_subuids = no"

@@ -46,17 +46,22 @@ class Userns:
         if plan.rootfs == "/":
             reason = "it cannot give a guest the host's own root directory"
             return Support(works=False, reason=reason, remedy="use --engine trap")
+        if plan.overlay and "overlay" in host.probes["userns"].lacks:
+            reason = "this kernel has no overlays for ordinary users"
+            return Support(works=False, reason=reason, remedy="make a container: udockpy create")
+        if plan.map_subuids and _writes_shared(plan):
+            reason = "the root of mapped ids could write to the image's files, which it shares"
+            return Support(works=False, reason=reason, remedy="set map_subuids = no")
         if not needs_identity_helper(plan):
             return YES
         pretence = host.probes["trap"]
         if not pretence.works:
             why = f"{pretence.step}: {pretence.reason}"
-            reason = f"pretending to be another user needs what trap needs ({why})"
+            reason = f"{_what_helps(plan)} needs what trap needs ({why})"
             return Support(works=False, reason=reason, remedy="set map_subuids, or run as yourself")
         if program.machine and program.machine != host.machine:
-            reason = (
-                f"{program.path} is a program for {program.machine}, for which there is no pretence"
-            )
+            lack = "no pretence" if plan.identity.pretend else "no sharing of an image's files"
+            reason = f"{program.path} is a program for {program.machine}, for which there is {lack}"
             return Support(works=False, reason=reason, remedy="run it as yourself, without --root")
         return YES
 
@@ -86,8 +91,16 @@ def _without_needless_binds(plan: Plan) -> Plan:
 
 
 def needs_identity_helper(plan: Plan) -> bool:
-    """Whether `trap` must pretend inside the namespace."""
-    return plan.identity.pretend and not plan.map_subuids
+    """Whether `trap` must pretend inside the namespace, or keep the image's files as they are."""
+    return (plan.identity.pretend or _writes_shared(plan)) and not plan.map_subuids
+
+
+def _writes_shared(plan: Plan) -> bool:
+    return plan.shared and not plan.read_only
+
+
+def _what_helps(plan: Plan) -> str:
+    return "pretending to be another user" if plan.identity.pretend else "sharing an image's files"
 
 
 def _pretence(plan: Plan) -> list[str]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 def view(plan: Plan) -> list[str]:
     """Who makes guest paths mean guest files: the root, then binds in their order."""
     words = ["--ro-rootfs" if plan.read_only else "--rootfs", plan.rootfs]
+    if plan.overlay:
+        words += ["--overlay", f"{plan.overlay}/upper", f"{plan.overlay}/work"]
     for bind in plan.binds:
         words += ["--ro-bind" if bind.read_only else "--bind", bind.source, bind.target]
     words += ["--chdir", plan.chdir]
@@ -23,11 +25,15 @@ def cache(plan: Plan) -> list[str]:
 
 
 def pretence(plan: Plan) -> list[str]:
-    """The pretended identity and its memory."""
-    if not plan.identity.pretend:
+    """The pretended identity, what becomes of shared files, and the memory of both."""
+    if not plan.identity.pretend and not plan.shared:
         return []
-    owners = ["--owners", plan.owners] if plan.owners else []
-    return ["--pretend", *owners, *(["--fakedb", plan.fakedb] if plan.fakedb else [])]
+    return [
+        *(["--pretend"] if plan.identity.pretend else []),
+        *(["--shared"] if plan.shared else []),
+        *(["--owners", plan.owners] if plan.owners else []),
+        *(["--fakedb", plan.fakedb] if plan.fakedb else []),
+    ]
 
 
 def identity(plan: Plan) -> list[str]:

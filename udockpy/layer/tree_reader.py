@@ -10,9 +10,10 @@ import os
 import stat
 from typing import BinaryIO
 
-from udockpy.layer.fakedb import MODE, NODE, OWNER, Fakedb, Record, key_of
+from udockpy.layer.fakedb import LINKS, MODE, NODE, OWNER, Fakedb, Record, key_of
 from udockpy.layer.member import Kind, Member, clean_name
 from udockpy.layer.seal import is_seal, unsealed
+from udockpy.layer.shared import is_shared, own_mode
 from udockpy.util.tree import DIRECTORY
 
 TYPE_CHECKING = False
@@ -105,7 +106,7 @@ class TreeReader:
         return Member(
             name=path,
             kind=kind,
-            mode=stat.S_IMODE(record.mode if record.has & MODE else found.st_mode),
+            mode=stat.S_IMODE(record.mode if record.has & MODE else own_mode(found.st_mode)),
             uid=record.uid if record.has & OWNER else uid,
             gid=record.gid if record.has & OWNER else gid,
             mtime_ns=found.st_mtime_ns,
@@ -120,7 +121,7 @@ class TreeReader:
             ),
             content=_Opener(fd, name) if kind is Kind.FILE else None,
             inode=(found.st_dev, found.st_ino),
-            links=1 if kind is Kind.DIRECTORY else found.st_nlink,
+            links=self._links(found, record),
         )
 
     def _remembered(self, fd: int, name: str, ino: int) -> tuple[Record, Mapping[str, bytes]]:
@@ -128,6 +129,13 @@ class TreeReader:
             return Record(0), {}
         key = key_of(name, dir_fd=fd)
         return self.fakedb.get(key) or Record(0), self.fakedb.xattrs(key)
+
+    def _links(self, found: os.stat_result, record: Record) -> int:
+        """How many names the file has, or more: those of a shared one are in all containers."""
+        if stat.S_ISDIR(found.st_mode):
+            return 1
+        alone = self.fakedb is not None and is_shared(found.st_mode) and not record.has & LINKS
+        return 1 if alone else found.st_nlink
 
     def _owner(self, found: os.stat_result) -> tuple[int, int]:
         """What is the user's own is the pretended root's."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from udockpy import home as homes
+from udockpy.operations import trees
 from udockpy.store import files, images
 from udockpy.store.targets import IMAGE, Target
 from udockpy.store.tree import Tree, tree_in
@@ -43,5 +44,6 @@ def _unpack(home: Home, path: str) -> str:
         if not os.path.isdir(folder):
             with atomic.new_directory(folder) as scratch:
                 fill(path, tree_in(scratch))
+                trees.mark(tree_in(scratch))
         files.remember(home, path, value)
     return folder

@@ -16,6 +16,7 @@ from udockpy.errors import EngineError, StateError, TargetError, reason_of
 from udockpy.operations import says
 from udockpy.store import sandboxes, targets
 from udockpy.util import atomic
+from udockpy.util.process import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,9 +60,25 @@ def launchable(home: Home, config: Config, target: Target, plan: Plan) -> Prepar
     """Chooses the engine of a plan."""
     plan = _with_mountpoints(home, plan)
     program = guest.program(plan)
-    choice = _choose(home, plan, program, config.engine)
+    try:
+        choice = _choose(home, plan, program, config.engine)
+    except EngineError as e:
+        if not plan.shared or plan.overlay or target.kind != targets.CONTAINER:
+            raise
+        plan = plan._replace(shared=False)
+        choice = _choose(home, plan, program, config.engine)
+        _part(home, target, e)
     _make_fakedb(plan.fakedb)
     return Prepared(target, plan, program, choice, _launch(home, plan, choice))
+
+
+def _part(home: Home, target: Target, error: EngineError) -> None:
+    """Ends the sharing of files, where that is all that no engine can do."""
+    from udockpy.operations import containers, trees
+
+    containers.refuse_running(home, target.name, "cannot copy the shared files of")
+    say(f"copying the files that {target.name} shares with its image: {error.reason}")
+    trees.part(target.tree)
 
 
 def _launch(home: Home, plan: Plan, choice: Choice) -> Launch:
@@ -115,6 +132,8 @@ def place(
         shell="" if told else guest.find_shell(rootfs, wanted),
         read_only=target.kind == targets.IMAGE,
         volumes=_volumes(target, said) if options.read_only else (),
+        shared=target.tree.shared,
+        overlay=target.tree.overlay,
         says=said,
     )
 

@@ -17,6 +17,7 @@ from udockpy.oci import media
 from udockpy.oci import platform as platforms
 from udockpy.oci import reference as references
 from udockpy.oci.image import Descriptor, ImageConfig, Index, Manifest
+from udockpy.operations import trees
 from udockpy.operations.progress import Progress
 from udockpy.store import blobs, images, local
 from udockpy.util import lock
@@ -186,6 +187,7 @@ def unpack(home: Home, folder: str, layers: Iterator[tuple[str, str]], limit: in
                 for path, diff_id in layers:
                     with open_layer(path, diff_id) as members:
                         writer.apply(members)
+            trees.mark(tree)
 
 
 def ensure_tree(home: Home, image: Image, environ: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from udockpy import home as homes
 from udockpy.engines.execute import execute, execute_and_wait
-from udockpy.errors import StateError, UsageError
+from udockpy.errors import EngineError, StateError, UsageError
 from udockpy.layer import room
 from udockpy.operations import says, wanted
 from udockpy.operations.prepare import Prepared, prepare
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from udockpy.engines.interface import Launch
     from udockpy.engines.select import Choice
     from udockpy.home import Home
+    from udockpy.store.containers import Container
     from udockpy.store.targets import Target
 
 
@@ -122,14 +123,22 @@ def _run_new_container(
     home: Home, image: Target, options: RunOptions, environ: Mapping[str, str]
 ) -> int | Dry | Explained:
     from udockpy.operations.containers import discard
-    from udockpy.operations.create import container_of
+    from udockpy.operations.create import container_of, layer_of, may_layer
 
+    def start(container: Container, of: Target) -> int | Dry | Explained:
+        try:
+            return _start(home, of, options, environ)
+        finally:
+            # Also when the run never started. Without --rm a started run does not come back here.
+            discard(home, container)
+
+    if options.rm and may_layer(home, image):
+        # What nobody sees afterwards needs no tree of its own, where an engine can do without.
+        with contextlib.suppress(EngineError):
+            container = layer_of(home, image, options.name)
+            return start(container, targets.of_layer(container, image.tree))
     container = container_of(home, image, options.name)
-    try:
-        return _start(home, targets.of_container(container), options, environ)
-    finally:
-        # Also when the run never started. Without --rm a started run does not come back here.
-        discard(home, container)
+    return start(container, targets.of_container(container))
 
 
 def _start(

@@ -32,6 +32,11 @@ class Container(NamedTuple):
         return tree_in(self.folder)
 
     @property
+    def lower(self) -> str:
+        """Of one that lies over its image: a link to the folder of that."""
+        return os.path.join(self.folder, "lower")
+
+    @property
     def image_config(self) -> str:
         """The file with the configuration of its image, if that had one."""
         return os.path.join(self.folder, "image.json")
@@ -130,6 +135,13 @@ def refuse_protected(home: Home, container: Container) -> None:
     if _notes(home, container.id).get(PROTECTED):
         hint = f"udockpy unprotect {container.id}"
         raise BusyError("cannot remove", container.id, "it is protected", hint=hint)
+
+
+def lowers(home: Home) -> set[str]:
+    """The folders of the images that containers lie over, and cannot be without."""
+    folders = (os.path.join(home.containers, name) for name in _identifiers(home))
+    links = (Container("", folder).lower for folder in folders)
+    return {os.path.realpath(link) for link in links if os.path.islink(link)}
 
 
 def remove(home: Home, container: Container) -> None:

@@ -32,6 +32,8 @@ class Feature(NamedTuple):
     needed: bool = False  # nothing works without
 
 
+# Those that can hold the upper directory of an overlay.
+UPPER = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs"})
 FEATURES = {
     "writable": Feature("writing", "nothing can be kept here: set UDOCKPY_HOME", needed=True),
     "exec": Feature(
@@ -42,8 +44,13 @@ FEATURES = {
     ),
     "locks": Feature("locks", "two commands at once can disturb each other", needed=True),
     "xattrs": Feature("extended attributes", "guests cannot set user.* attributes"),
-    "hard_links": Feature("hard links", "images with hard links cannot be unpacked, dpkg fails"),
-    "reflinks": Feature("reflinks", "a new container takes the time and space of a full copy"),
+    "hard_links": Feature(
+        "hard links",
+        "a new container is a full copy; images with hard links cannot be unpacked, dpkg fails",
+    ),
+    "reflinks": Feature(
+        "reflinks", "a large file is copied whole when a container first changes it"
+    ),
     "unnamed_files": Feature("O_TMPFILE", "guests' programs fall back to named temporary files"),
     "birth_times": Feature(
         "birth times", "a remembered owner is told apart from a reused inode's less reliably"
@@ -92,6 +99,18 @@ def examine(path: str, kind: str) -> Filesystem:
                 os.unlink(os.path.join(scratch, name))
         os.rmdir(scratch)
     return Filesystem(here, kind, found.f_bavail * found.f_frsize, files, features)
+
+
+def holds_upper(path: str) -> bool:
+    """Whether the upper directory of an overlay can be here, as far as is known."""
+    device = os.stat(path).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            fields = line.split(" ")
+            if fields[2] == number:
+                return fields[fields.index("-") + 1] in UPPER
+    return False
 
 
 def nearest(path: str) -> str:

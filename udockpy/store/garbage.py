@@ -76,7 +76,7 @@ def _unneeded_images(home: Home, busy: set[str], *, caches: bool) -> Iterator[tu
 
 def _unneeded_files(home: Home, busy: set[str], *, caches: bool) -> Iterator[tuple[str, str]]:
     """Trees of images in single files that are gone, or have changed."""
-    needed = set()
+    needed = containers.lowers(home)
     for link in filter(os.path.islink, _paths(home.files)):
         source = files.source(link)
         if source in busy or (files.is_current(link) and not caches):

@@ -164,6 +164,9 @@ def remove(home: Home, name: str) -> None:
     if is_protected(image):
         raise _protected("cannot remove", name)
     if image.entry is None:
+        if os.path.realpath(image.folder) in containers.lowers(home):
+            hint = "see udockpy ps -a, and remove it with udockpy rm"
+            raise BusyError("cannot remove", name, "a container lies over it", hint=hint)
         tree.discard(image.folder)
         return
     with lock.exclusive(lock_file(home, "index")):

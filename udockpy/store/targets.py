@@ -48,7 +48,17 @@ def of_image(image: images.Image) -> Target:
 
 
 def of_container(container: containers.Container) -> Target:
+    if os.path.islink(container.lower):
+        reason = "it lies over its image, which only the run that made it sees"
+        hint = "run the image without --rm"
+        raise TargetError("cannot use", container.id, reason, hint=hint)
     return Target(CONTAINER, container.id, container.tree, container.folder)
+
+
+def of_layer(container: containers.Container, image: Tree) -> Target:
+    """A container that lies over its image."""
+    over = image._replace(fakedb=container.tree.fakedb, overlay=container.folder)
+    return Target(CONTAINER, container.id, over, container.folder)
 
 
 def _sandbox(home: Home, word: str) -> Target:

@@ -13,11 +13,18 @@ class Tree(NamedTuple):
 
     rootfs: str
     fakedb: str
+    mark: str = ""  # a file that is there, and shared itself, where the files of the rootfs may be
+    overlay: str = ""  # the folder with upper/ and work/, of a container that lies over the rootfs
+
+    @property
+    def shared(self) -> bool:
+        """Whether files may be shared."""
+        return bool(self.mark) and os.path.exists(self.mark)
 
 
 def tree_in(folder: str) -> Tree:
     """The tree of an image or a container."""
-    return Tree(os.path.join(folder, "rootfs"), os.path.join(folder, "fakedb"))
+    return Tree(*(os.path.join(folder, name) for name in ("rootfs", "fakedb", "shared")))
 
 
 def check_rootfs(path: str) -> None:

@@ -71,7 +71,7 @@ def _concerned(tracee: Tracee, row: Row) -> bool:
     """
     if not row.groups & (core.PATH | core.GUARD):
         return False
-    if row.when in (core.WHEN_HIDDEN, core.WHEN_ADDRESS):
+    if row.when in (core.WHEN_HIDDEN, core.WHEN_ADDRESS, core.WHEN_IOCTL):
         return False
     return row.when != core.WHEN_NONNULL or tracee.argument(row.when_argument) != 0
 

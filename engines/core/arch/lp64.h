@@ -17,6 +17,7 @@
 #define ARCH_NR_fstatat __NR_newfstatat
 #define ARCH_NR_fstat __NR_fstat
 #define ARCH_NR_fcntl __NR_fcntl
+#define ARCH_NR_utimensat __NR_utimensat /* takes numbers of 64 bits */
 #define ARCH_NR_mmap __NR_mmap
 
 /* The upper half of a product. */
@@ -25,12 +26,13 @@ static inline uint64_t arch_multiply_high(uint64_t a, uint64_t b)
 	return (uint64_t)((unsigned __int128)a * b >> 64);
 }
 
-/* pread64 and pwrite64, ftruncate, fallocate, mmap. */
+/* pread64 and pwrite64, ftruncate, fallocate, mmap, lseek. */
 #define arch_at_offset(nr, fd, buf, size, offset) \
 	arch_syscall4(nr, fd, (long)(buf), (long)(size), (long)(offset))
 #define arch_ftruncate(fd, size) arch_syscall3(__NR_ftruncate, fd, (long)(size), 0)
 #define arch_fallocate(fd, size) arch_syscall4(__NR_fallocate, fd, 0, 0, (long)(size))
 #define arch_mmap(address, size, prot, flags, fd, offset) \
 	arch_syscall6(__NR_mmap, (long)(address), (long)(size), prot, flags, fd, (long)(offset))
+#define arch_lseek(fd, offset, whence) arch_syscall3(__NR_lseek, fd, (long)(offset), whence)
 
 #endif

@@ -900,6 +900,39 @@ static void print_speed(void)
 	fakedb_close(&db);
 }
 
+static void test_inherit(void)
+{
+	struct fakedb_record r, links = { .has = FAKEDB_LINKS }, mode = { .has = FAKEDB_MODE, .mode = 04755 };
+	struct fakedb_key a = key(10), b = key(11), c = key(12);
+	struct fakedb db;
+	char value[8];
+
+	fresh(&db, 64, 64, 65536);
+	ok(fakedb_update(&db, &a, &links) == 0 && fakedb_get(&db, &a, &r) && r.has == FAKEDB_LINKS,
+	   "that a file had several names is remembered");
+	ok(set_owner(&db, &a, 42) == 0 && fakedb_update(&db, &a, &mode) == 0 &&
+		   fakedb_setxattr(&db, &a, "trusted.a", "one", 3, 0) == 0 &&
+		   fakedb_setxattr(&db, &a, "trusted.b", "two", 3, 0) == 0 && fakedb_inherit(&db, &b, &db, &a) == 0,
+	   "inherit: all kinds of things");
+	ok(fakedb_get(&db, &b, &r) && r.has == (FAKEDB_OWNER | FAKEDB_MODE | FAKEDB_XATTR) && r.uid == 42 &&
+		   r.mode == 04755,
+	   "inherit: but not the number of names");
+	ok(fakedb_getxattr(&db, &b, "trusted.b", value, sizeof(value)) == 3 && !memcmp(value, "two", 3) &&
+		   fakedb_removexattr(&db, &b, "trusted.a") == 0 &&
+		   fakedb_getxattr(&db, &a, "trusted.a", value, sizeof(value)) == 3,
+	   "inherit: attributes are the copy's own");
+	ok(fakedb_inherit(&db, &b, &db, &c) == 0 && !fakedb_get(&db, &b, &r) && fakedb_get(&db, &a, &r),
+	   "inherit: nothing from an unknown file");
+	b.btime_ns = 7;
+	ok(!fakedb_get(&db, &b, &r) && fakedb_unguard(&db) == 0 && set_owner(&db, &c, 1) == 0, "unguard");
+	a.btime_ns = c.btime_ns = 7;
+	ok(fakedb_get(&db, &a, &r) && r.uid == 42 && !fakedb_get(&db, &c, &r),
+	   "unguard: what was known is known whenever it is born, what comes is not");
+	ok(fakedb_forget(&db, &a) == 0 && !fakedb_get(&db, &a, &r), "forget: the number of names, too");
+	ok(fakedb_verify(&db) == 0, "verify: clean");
+	fakedb_close(&db);
+}
+
 int main(void)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -911,6 +944,7 @@ int main(void)
 	test_none();
 	test_statx();
 	test_records();
+	test_inherit();
 	test_birth_time();
 	test_devices();
 	test_xattrs();

@@ -20,6 +20,7 @@
 /* Numbers of the calls whose first form had no room for what they say. */
 #define ARCH_ID_CALL(name) __NR_##name##32
 #define ARCH_NR_fstatat __NR_fstatat64
+#define ARCH_NR_utimensat 412 /* utimensat_time64 */
 #define ARCH_NR_fstat __NR_fstat64
 #define ARCH_NR_fcntl __NR_fcntl64
 #define ARCH_NR_mmap __NR_mmap2
@@ -82,6 +83,14 @@ static inline long arch_ftruncate(int fd, int64_t size)
 static inline long arch_fallocate(int fd, int64_t size)
 {
 	return arch_syscall6(__NR_fallocate, fd, 0, 0, 0, (long)size, (long)(size >> 32));
+}
+
+static inline int64_t arch_lseek(int fd, int64_t offset, int whence)
+{
+	int64_t at;
+	long r = arch_syscall6(__NR__llseek, fd, (long)(offset >> 32), (long)offset, (long)&at, whence, 0);
+
+	return r < 0 ? r : at;
 }
 
 /* Counts the offset in pages. */
