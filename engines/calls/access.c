@@ -55,6 +55,21 @@ int access_refused(const struct process *p, enum access_as as, int fd, const cha
 	return access_record(p, as, &key, &file, want);
 }
 
+bool access_is_read_only(int fd, const char *name)
+{
+	return !engine.translate && SYS3(faccessat, fd, name, ACCESS_WRITE) == -EROFS;
+}
+
+bool access_parent_is_read_only(int fd, const char *name)
+{
+	long parent = engine.translate ? -1 : owner_open_parent(fd, name);
+	bool r = parent >= 0 && access_is_read_only((int)parent, ".");
+
+	if (parent >= 0)
+		(void)sys_close((int)parent);
+	return r;
+}
+
 static int search(const struct process *p, enum access_as as, int fd, const char *name, int flags)
 {
 	struct fakedb_record file;

@@ -240,6 +240,10 @@ int access_file(const struct process *p, enum access_as as, int fd, const char *
 /* The same when the kernel refused it to the real user, for whom a mode may stand that the guest did not give: 0, or
  * -EACCES after all. */
 int access_refused(const struct process *p, enum access_as as, int fd, const char *name, int flags, unsigned want);
+/* Whether that, or the directory that it is in, is on a read-only mount of the kernel's view. There the kernel is asked
+ * after the permissions, which it would have looked at last. */
+bool access_is_read_only(int fd, const char *name);
+bool access_parent_is_read_only(int fd, const char *name);
 /* To be in a directory. What is none, the call itself refuses. */
 int access_search(const struct process *p, int fd, const char *name, int flags);
 int access_truncate(const struct process *p, int fd, const char *name, int flags);

@@ -152,6 +152,18 @@ static long open_shared(const struct process *p, const struct where *w, unsigned
 	return r > 0 ? open_existing(p, w, flags & ~(unsigned long)O_CREAT, mode) : r < 0 ? r : -EACCES;
 }
 
+/* Whether opening is itself a change where nothing can be changed: that is found out before the permissions are. */
+static bool changes_read_only(const struct where *w, unsigned long flags)
+{
+	struct stat st;
+
+	if (engine.translate || (flags & O_PATH) || !(flags & (O_CREAT | O_TRUNC)))
+		return false;
+	if (sys_fstatat(w->fd, w->name, &st, w->magic ? 0 : AT_SYMLINK_NOFOLLOW) < 0)
+		return access_parent_is_read_only(w->fd, w->name);
+	return (flags & O_TRUNC) && access_is_read_only(w->fd, w->name);
+}
+
 static long open_resolved(const struct process *p, struct scratch *s, const struct where *w, unsigned long flags,
 			  uint32_t mode)
 {
@@ -161,7 +173,7 @@ static long open_resolved(const struct process *p, struct scratch *s, const stru
 	if (r >= 0 && writes(flags) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL))
 		r = running_refuses(p, w->fd, w->name, w->magic ? 0 : AT_SYMLINK_NOFOLLOW);
 	if (r < 0)
-		return r;
+		return changes_read_only(w, flags) ? -EROFS : r;
 
 	if (w->fd == AT_FDCWD && str_has_prefix(w->name, "/proc/", 6) && !(flags & O_PATH) &&
 	    (flags & O_ACCMODE) == O_RDONLY) {

@@ -175,18 +175,19 @@ void path_unpin(const struct pin *pin)
 		(void)sys_close(pin->fd);
 }
 
-/* In the kernel's view nobody has looked at the directory of a name yet, which comes before what may be done in it. */
-static int look_at_parent(const struct process *p, const struct where *w)
+/* In the kernel's view nobody has looked yet at the directory of a name, and at what is read-only, which comes before
+ * what may be done there. */
+static int look_at_parent(const struct where *w, bool create)
 {
-	long fd;
+	long fd = owner_open_parent(w->fd, w->name);
+	struct stat st;
 
-	if (engine.translate || !access_restricted(p, ACCESS_AS_EFFECTIVE))
-		return 0;
-	fd = owner_open_parent(w->fd, w->name);
 	if (fd < 0)
 		return (int)fd;
 	(void)sys_close((int)fd);
-	return 0;
+	if (create && sys_fstatat(w->fd, w->name, &st, AT_SYMLINK_NOFOLLOW) >= 0)
+		return 0; /* EEXIST */
+	return access_parent_is_read_only(w->fd, w->name) ? -EROFS : 0;
 }
 
 /* path_resolve_pinned(), without asking whether the process may. */
@@ -204,7 +205,11 @@ static int resolve_pinned(const struct process *p, struct scratch *s, const stru
 		if (r != -ELOOP)
 			break;
 	}
-	return r >= 0 && arg->rule == RULE_PARENT ? look_at_parent(p, ret_where) : r;
+	if (r < 0 || engine.translate || !access_restricted(p, ACCESS_AS_EFFECTIVE))
+		return r;
+	if (arg->rule == RULE_PARENT)
+		return look_at_parent(ret_where, want & WANT_CREATE);
+	return (want & WANT_WRITE) && access_is_read_only(ret_where->fd, ret_where->name) ? -EROFS : 0;
 }
 
 int path_resolve_pinned(const struct process *p, struct scratch *s, const struct call *c, const struct path_arg *arg,
@@ -798,6 +803,8 @@ static long may_link(const struct process *p, const struct where *from, const st
 
 	if (r >= 0)
 		r = access_name(p, to, true);
+	if (r < 0 && access_is_read_only(from->fd, from->name))
+		r = -EXDEV;
 	return r < 0 ? link_error(from, to, r) : r;
 }
 

@@ -208,6 +208,8 @@ static long pretended_call(const struct process *p, const struct xattr_call *x, 
 	if (change && is_list(name))
 		return set_list(p, x);
 	r = change && remembered(name) ? owner_settle(at_fd(x), at_name(x), at_flags(x), &key) : 0;
+	if (r >= 0 && change && access_restricted(p, ACCESS_AS_EFFECTIVE) && access_is_read_only(at_fd(x), at_name(x)))
+		r = -EROFS;
 	if (r >= 0)
 		r = permission(p, &key, &file, name, change);
 	if (r < 0)
