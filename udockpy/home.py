@@ -30,9 +30,14 @@ HINT = "set UDOCKPY_HOME to a directory you can write to"
 
 
 class Home(NamedTuple):
-    """The state directory."""
+    """The state directory, and that of the site, from which images are taken and nothing else."""
 
     path: str
+    site_path: str = ""  # empty where there is none
+
+    @property
+    def site(self) -> Home | None:
+        return Home(self.site_path) if self.site_path else None
 
     @property
     def images(self) -> str:
@@ -87,9 +92,10 @@ class Home(NamedTuple):
 def find(environ: Mapping[str, str]) -> Home:
     """The state directory that the environment asks for."""
     named = environ.get("UDOCKPY_HOME")
-    if named:
-        return Home(os.path.abspath(named))
-    return Home(os.path.join(_data_directory(environ), "udockpy"))
+    path = os.path.abspath(named) if named else os.path.join(_data_directory(environ), "udockpy")
+    site = environ.get("UDOCKPY_SITE_STORE")
+    # Who fills the site's store has it as his own.
+    return Home(path, os.path.abspath(site) if site and os.path.abspath(site) != path else "")
 
 
 def config_file(environ: Mapping[str, str]) -> str:

@@ -43,8 +43,8 @@ struct fakedb_record {
 	uint32_t rdev_major, rdev_minor;
 };
 
-/* Opens (creating when `create`) the database file. Returns 0 or -errno (-EUCLEAN: this is no database, or a damaged
- * one); on failure *db is the empty one. */
+/* Opens (creating when `create`) the database file; one that may only be read is opened so, and changes are -EROFS.
+ * Returns 0 or -errno (-EUCLEAN: this is no database, or a damaged one); on failure *db is the empty one. */
 int fakedb_open(struct fakedb *db, const char *path, bool create, bool read_only);
 void fakedb_close(struct fakedb *db);
 

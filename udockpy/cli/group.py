@@ -35,6 +35,7 @@ VERBS = {
     "manifest": "udockpy.cli.manifest:manifest",
     "protect": "udockpy.cli.protect:protect",
     "ps": "udockpy.cli.ps:ps",
+    "publish": "udockpy.cli.publish:publish",
     "pull": "udockpy.cli.pull:pull",
     "push": "udockpy.cli.push:push",
     "rename": "udockpy.cli.containers:rename",

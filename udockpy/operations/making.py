@@ -77,7 +77,7 @@ def put_layer(home: Home, members: Iterable[Member]) -> Packed:
     try:
         with open(scratch, "xb") as file:
             packed = pack(members, file)
-        os.rename(scratch, layout.blob(packed.digest))
+        os.rename(scratch, layout.place(packed.digest))
     except BaseException:
         if os.path.exists(scratch):
             os.unlink(scratch)

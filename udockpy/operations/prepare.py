@@ -101,7 +101,7 @@ def _choose(home: Home, plan: Plan, program: Program, wanted: str) -> Choice:
 
 def state_folder(home: Home, target: Target) -> str:
     """Where the fakedb of a target is."""
-    if target.kind == targets.SANDBOX:
+    if target.kind == targets.SANDBOX or not os.access(target.state, os.W_OK):
         return sandboxes.remember(home, target.tree.rootfs)
     return target.state
 
@@ -125,7 +125,7 @@ def place(
     told = spec.command(said, options)
     return spec.Place(
         rootfs=rootfs,
-        fakedb=os.path.join(folder, "fakedb"),
+        fakedb=target.tree.fakedb,
         cache=cache_file(home, rootfs),
         accounts=accounts,
         merged=() if options.root or options.user else _merged(folder, accounts, person),

@@ -165,7 +165,7 @@ class _Pull:
             sink.watcher = lambda count: self.progress.update(part, f"{size(count)} of {whole}")
             self.sinks.append(sink)
             self.source.fetch(blob, sink)
-            sink.finish(self.layout.blob(blob.digest), self.source.name)
+            sink.finish(self.layout.place(blob.digest), self.source.name)
             self.progress.end(part, whole)
 
 

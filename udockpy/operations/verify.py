@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -84,7 +85,7 @@ class _Verification:
 
     def _is_whole(self, digest: str) -> bool:
         state = digests.hasher(digest)
-        with open(self.layout.blob(digest), "rb") as file:
+        with open(self.layout.place(digest), "rb") as file:
             while chunk := file.read(blobs.CHUNK):
                 state.update(chunk)
         return state.hexdigest() == digests.split(digest)[1]
@@ -108,21 +109,21 @@ class _Verification:
         reference = references.parse(known)
         with open_source(reference, self.options.registry, self.environ) as source:
             for part in bad:
-                if self.layout.has(part.digest):
-                    os.unlink(self.layout.blob(part.digest))
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.layout.place(part.digest))
                 if part.digest == entry.digest:
                     self.layout.put(source.manifest(part.digest)[0], part.digest)
                     continue
                 with blobs.incoming(self.home, self.layout, part) as sink:
                     if sink is not None:
                         source.fetch(part, sink)
-                        sink.finish(self.layout.blob(part.digest), source.name)
+                        sink.finish(self.layout.place(part.digest), source.name)
         self.damaged -= {part.digest for part in bad}
 
     def _is_bad_tree(self, image: Image) -> bool:
         """Looks at a tree, and puts a fresh one in the place of a bad one."""
-        if not os.path.isdir(image.folder):
-            return False  # it is made when it is used
+        if os.path.dirname(image.folder) != self.home.trees or not os.path.isdir(image.folder):
+            return False  # it is the site's, or will be made when it is used
         with Fakedb(image.tree.fakedb, read_only=True) as fakedb:
             bad = bool(fakedb.verify())
         if not bad and not self.options.trees:

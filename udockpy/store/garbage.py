@@ -65,9 +65,10 @@ def _unneeded_images(home: Home, busy: set[str], *, caches: bool) -> Iterator[tu
     store = images.layout(home)
     used = images.in_use(home)
     for digest in sorted(store.digests() - store.reachable(used)):
-        yield "blob", store.blob(digest)
+        yield "blob", store.place(digest)
     # Containers may lie over the tree they were made from.
     kept = [entry for entry in used if not caches or not entry.ref_name or entry.ref_name in busy]
+    kept += [] if caches else store.site_entries()
     names = {os.path.basename(images.tree_of(home, entry)) for entry in kept}
     for path in _paths(home.trees):
         if os.path.basename(path) not in names and not _is_hidden(path):

@@ -41,17 +41,18 @@ def layout(home: Home) -> Layout:
     """The layout that holds what was pulled."""
     from udockpy.store.layout import Layout
 
-    return Layout(home.images)
+    return Layout(home.images, home.site.images if home.site else "")
 
 
 def find(home: Home, name: str) -> Image | None:
     """The image of that name; an imported one may have any, a pulled one is named by any spelling
     of its reference.
     """
-    folder = os.path.join(home.imported, name)
-    if names.VALID.fullmatch(name) and os.path.isdir(folder):
-        return Image(name, folder)
-    if not os.path.exists(os.path.join(home.images, "index.json")):
+    for folder in _imported_in(home):
+        if names.VALID.fullmatch(name) and os.path.isdir(os.path.join(folder, name)):
+            return Image(name, os.path.join(folder, name))
+    stores = filter(None, (home, home.site))
+    if not any(os.path.exists(os.path.join(store.images, "index.json")) for store in stores):
         return None
     from udockpy.oci import reference as references
 
@@ -65,15 +66,13 @@ def find(home: Home, name: str) -> Image | None:
 
 def listing(home: Home) -> list[Image]:
     """All images by name."""
-    try:
-        found = sorted(os.listdir(home.imported))
-    except FileNotFoundError:
-        found = []
-    imported = [
-        Image(name, os.path.join(home.imported, name)) for name in found if not name.startswith(".")
-    ]
+    imported: dict[str, Image] = {}
+    for folder in _imported_in(home):
+        found = (name for name in _listdir(folder) if not name.startswith("."))
+        for name in found:
+            imported.setdefault(name, Image(name, os.path.join(folder, name)))
     pulled = [of_entry(home, entry) for entry in layout(home).entries()]
-    return sorted((*imported, *pulled), key=lambda image: image.name)
+    return sorted((*imported.values(), *pulled), key=lambda image: image.name)
 
 
 def add(home: Home, name: str, fill: Callable[[Tree], None]) -> Image:
@@ -93,8 +92,21 @@ def of_entry(home: Home, entry: Descriptor) -> Image:
 
 
 def tree_folder(home: Home, chain: str) -> str:
-    """Where the tree of the layers with that chain id is."""
-    return os.path.join(home.trees, os.path.basename(chain.partition(":")[2]) or "none")
+    """Where the tree of the layers with that chain id is, or is to be."""
+    name = os.path.basename(chain.partition(":")[2]) or "none"
+    own = os.path.join(home.trees, name)
+    if home.site and not os.path.isdir(own):
+        theirs = os.path.join(home.site.trees, name)
+        if os.access(os.path.join(theirs, "fakedb"), os.R_OK):
+            return theirs
+    return own
+
+
+def is_of_site(home: Home, image: Image) -> bool:
+    """Whether an image is the site's: nobody changes or removes it from here."""
+    if image.entry is not None:
+        return image.entry not in layout(home).own_entries()
+    return not image.folder.startswith(os.path.join(home.imported, ""))
 
 
 def named(manifest: Descriptor, name: str, config: ImageConfig, *, source: str = "") -> Descriptor:
@@ -123,7 +135,7 @@ def tree_of(home: Home, entry: Descriptor) -> str:
 def enter(home: Home, entry: Descriptor) -> Image:
     """Puts an image into the index, in the place of one of the same name."""
     with lock.exclusive(lock_file(home, "index")):
-        known = layout(home).entries()
+        known = layout(home).own_entries()
         before = next((other for other in known if other.ref_name == entry.ref_name), None)
         if before is not None and is_protected(of_entry(home, before)):
             if before.digest != entry.digest:
@@ -135,6 +147,7 @@ def enter(home: Home, entry: Descriptor) -> Image:
 
 def protect(home: Home, image: Image, *, on: bool) -> None:
     """Keeps an image from being removed or replaced, or no more."""
+    _refuse_of_site("cannot protect", home, image)
     mark = os.path.join(image.folder, "protected")
     if image.entry is None and on:
         atomic.write_if_changed(mark, b"")
@@ -143,7 +156,7 @@ def protect(home: Home, image: Image, *, on: bool) -> None:
     else:
         changed = _annotated(image.entry, PROTECTED, "yes" if on else "")
         with lock.exclusive(lock_file(home, "index")):
-            known = layout(home).entries()
+            known = layout(home).own_entries()
             layout(home).write_index(changed if entry == image.entry else entry for entry in known)
 
 
@@ -161,6 +174,7 @@ def remove(home: Home, name: str) -> None:
     image = find(home, name)
     if image is None:
         raise TargetError("cannot remove", name, "no such image")
+    _refuse_of_site("cannot remove", home, image)
     if is_protected(image):
         raise _protected("cannot remove", name)
     if image.entry is None:
@@ -170,7 +184,7 @@ def remove(home: Home, name: str) -> None:
         tree.discard(image.folder)
         return
     with lock.exclusive(lock_file(home, "index")):
-        known = layout(home).entries()
+        known = layout(home).own_entries()
         layout(home).write_index(entry for entry in known if entry != image.entry)
 
 
@@ -180,7 +194,7 @@ def in_use(home: Home) -> tuple[Descriptor, ...]:
 
     store = layout(home)
     below = [Descriptor("", digest, 0) for digest in containers.manifests(home)]
-    return (*store.entries(), *(entry for entry in below if store.has(entry.digest)))
+    return (*store.own_entries(), *(entry for entry in below if store.has(entry.digest)))
 
 
 def lock_file(home: Home, name: str) -> str:
@@ -192,6 +206,23 @@ def _annotated(entry: Descriptor, key: str, value: str) -> Descriptor:
     """The entry with an annotation, or without it where the value is empty."""
     notes = tuple((known, text) for known, text in entry.annotations if known != key)
     return entry._replace(annotations=(*notes, *(((key, value),) if value else ())))
+
+
+def _refuse_of_site(what: str, home: Home, image: Image) -> None:
+    if is_of_site(home, image):
+        raise BusyError(what, image.name, f"it is in the site's store, {home.site_path}")
+
+
+def _imported_in(home: Home) -> list[str]:
+    """Where imported images are: one's own beat the site's."""
+    return [home.imported, *([home.site.imported] if home.site else [])]
+
+
+def _listdir(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except FileNotFoundError:
+        return []
 
 
 def _protected(what: str, name: str) -> BusyError:

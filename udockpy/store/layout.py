@@ -24,15 +24,36 @@ class Layout(NamedTuple):
     """A directory that holds images."""
 
     path: str
+    site: str = ""  # another layout, that of the site: what it has need not be here
+
+    def place(self, digest: str) -> str:
+        """Where the blob of a valid digest is to be."""
+        return os.path.join(self.path, "blobs", *digests.split(digest))
 
     def blob(self, digest: str) -> str:
-        """Where the blob of a valid digest is, or will be."""
-        return os.path.join(self.path, "blobs", *digests.split(digest))
+        """Where the blob of a valid digest is, if it is anywhere."""
+        own = self.place(digest)
+        if self.site and not os.path.exists(own):
+            theirs = Layout(self.site).place(digest)
+            return theirs if os.path.exists(theirs) else own
+        return own
 
     def has(self, digest: str) -> bool:
         return os.path.exists(self.blob(digest))
 
     def entries(self) -> tuple[Descriptor, ...]:
+        """What the index holds, and the site's where no own image has the name."""
+        return (*self.own_entries(), *self.site_entries())
+
+    def site_entries(self) -> tuple[Descriptor, ...]:
+        """What the site's index holds beyond our own."""
+        if not self.site:
+            return ()
+        names = {entry.ref_name for entry in self.own_entries()}
+        theirs = Layout(self.site).own_entries()
+        return tuple(entry for entry in theirs if entry.ref_name not in names)
+
+    def own_entries(self) -> tuple[Descriptor, ...]:
         """What the index holds; nothing where there is no layout yet."""
         try:
             content = _read(os.path.join(self.path, "index.json"))
@@ -78,8 +99,8 @@ class Layout(NamedTuple):
 
     def put(self, content: bytes, digest: str) -> None:
         """Writes a small blob, of which the digest was checked; mends one that is damaged."""
-        homes.make(os.path.dirname(self.blob(digest)))
-        atomic.write_if_changed(self.blob(digest), content)
+        homes.make(os.path.dirname(self.place(digest)))
+        atomic.write_if_changed(self.place(digest), content)
 
     def write_index(self, entries: Iterable[Descriptor]) -> None:
         """Replaces the index. The caller holds its lock."""

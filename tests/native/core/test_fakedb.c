@@ -446,6 +446,12 @@ static void test_foreign(void)
 			abort();
 	}
 	ok(refused, "foreign: every changed byte of the header is noticed");
+	if (getuid() != 0 && chmod(path, 0444) == 0)
+		ok(fakedb_open(&db, path, true, false) == 0 && fakedb_maybe(&db, k.ino) &&
+			   set_owner(&db, &k, 2) == -EROFS,
+		   "foreign: what may only be read is read");
+	fakedb_close(&db);
+	chmod(path, 0600);
 	ok(fakedb_open(&db, path, false, false) == 0, "foreign: restored, it opens");
 	/* a flipped bit in the entry, and a slot that points beyond all entries */
 	ok(fakedb_verify(&db) == 0, "damage: none yet");
