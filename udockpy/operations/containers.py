@@ -105,7 +105,7 @@ def clone(name: str, new: str | None, environ: Mapping[str, str]) -> Container:
     from udockpy.operations.create import container_of
 
     home = homes.find(environ)
-    container = find(home, name, "cannot clone")
+    container = targets.refuse_layer(find(home, name, "cannot clone"))
     image = next(row.image for row in containers.listing(home) if row.id == container.id)
     return container_of(home, targets.of_container(container), new, image=image)
 

@@ -125,9 +125,9 @@ def _run_new_container(
     from udockpy.operations.containers import discard
     from udockpy.operations.create import container_of, layer_of, may_layer
 
-    def start(container: Container, of: Target) -> int | Dry | Explained:
+    def start(container: Container) -> int | Dry | Explained:
         try:
-            return _start(home, of, options, environ)
+            return _start(home, targets.of_container(container), options, environ)
         finally:
             # Also when the run never started. Without --rm a started run does not come back here.
             discard(home, container)
@@ -135,10 +135,8 @@ def _run_new_container(
     if options.rm and may_layer(home, image):
         # What nobody sees afterwards needs no tree of its own, where an engine can do without.
         with contextlib.suppress(EngineError):
-            container = layer_of(home, image, options.name)
-            return start(container, targets.of_layer(container, image.tree))
-    container = container_of(home, image, options.name)
-    return start(container, targets.of_container(container))
+            return start(layer_of(home, image, options.name))
+    return start(container_of(home, image, options.name))
 
 
 def _start(

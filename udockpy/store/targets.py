@@ -8,7 +8,7 @@ from typing import NamedTuple
 from udockpy.errors import TargetError
 from udockpy.home import Home
 from udockpy.store import containers, images, sandboxes
-from udockpy.store.tree import Tree, check_rootfs
+from udockpy.store.tree import Tree, check_rootfs, tree_in
 
 SANDBOX, CONTAINER, IMAGE = "sandbox", "container", "image"
 
@@ -28,7 +28,7 @@ def find(home: Home, word: str) -> Target:
         return _sandbox(home, word)
     container = containers.find(home, word)
     if container:
-        return of_container(container)
+        return of_container(refuse_layer(container))
     image = images.find(home, word)
     if image:
         return of_image(image)
@@ -48,17 +48,21 @@ def of_image(image: images.Image) -> Target:
 
 
 def of_container(container: containers.Container) -> Target:
+    """A container; one that lies over its image is for the run that made it."""
+    tree = container.tree
+    if os.path.islink(container.lower):
+        image = tree_in(os.path.realpath(container.lower))
+        tree = image._replace(fakedb=tree.fakedb, overlay=container.folder)
+    return Target(CONTAINER, container.id, tree, container.folder)
+
+
+def refuse_layer(container: containers.Container) -> containers.Container:
+    """Nobody else can use what only that run sees."""
     if os.path.islink(container.lower):
         reason = "it lies over its image, which only the run that made it sees"
         hint = "run the image without --rm"
         raise TargetError("cannot use", container.id, reason, hint=hint)
-    return Target(CONTAINER, container.id, container.tree, container.folder)
-
-
-def of_layer(container: containers.Container, image: Tree) -> Target:
-    """A container that lies over its image."""
-    over = image._replace(fakedb=container.tree.fakedb, overlay=container.folder)
-    return Target(CONTAINER, container.id, over, container.folder)
+    return container
 
 
 def _sandbox(home: Home, word: str) -> Target:
