@@ -9,7 +9,7 @@ $UDOCKPY_HOME, else $XDG_DATA_HOME/udockpy, else ~/.local/share/udockpy
     containers/ID/{config.json,rootfs,fakedb,node}, names/NAME -> ../containers/ID
     sandboxes/KEY/{path,fakedb,node,owners}
                                         what is remembered of directories the user names
-    builds/ID/                          what is being built, until that is done
+    builds/.ID/                         what is being built, until that is done
     build-cache/KEY, mounts/KEY         what instructions of Dockerfiles made; their cache mounts
     downloads/, locks/                  what is half there, and who works on what
     run/BOOT/                           running processes and caches of this node, until it reboots

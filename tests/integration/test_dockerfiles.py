@@ -6,6 +6,8 @@ import hashlib
 import http.server
 import json
 import os
+import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -323,6 +325,27 @@ def test_a_dockerfile_becomes_a_file_or_a_sandbox(udockpy: Udockpy, context: Pat
     assert udockpy.output("exec", "./sandbox", "sh", "-c", "echo $V; cat /copied") == "1\na"
     kept = [row["name"] for row in json.loads(udockpy.output("images", "--json"))]
     assert kept == ["small"]
+
+
+def test_what_a_killed_build_left_is_garbage(udockpy: Udockpy, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM small\nRUN echo begun; sleep 60\n")
+    build = subprocess.Popen(
+        udockpy.words("build", "-t", "made", context),
+        cwd=udockpy.cwd,
+        env=udockpy.environ,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert build.stdout
+    assert build.stdout.readline() == b"begun\n"
+    os.killpg(build.pid, signal.SIGKILL)
+    build.wait()
+    build.stdout.close()
+    assert len(os.listdir(udockpy.home / "builds")) == 1
+    assert "builds/" in udockpy.output("gc")
+    assert os.listdir(udockpy.home / "builds") == []
+    built(udockpy, context, "FROM small\nRUN true\n")
+    assert "build cache" in udockpy.output("cache", "clean", "--dry-run")
 
 
 class Served(http.server.BaseHTTPRequestHandler):

@@ -6,7 +6,6 @@ import contextlib
 import os
 from typing import NamedTuple
 
-from udockpy import home as homes
 from udockpy.build.definition import grammar, metadata, stage
 from udockpy.build.definition.stage import Choices
 from udockpy.container import environment
@@ -14,8 +13,8 @@ from udockpy.errors import TargetError, UsageError, reason_of
 from udockpy.operations import making
 from udockpy.operations.workshop import ThisNode
 from udockpy.sif import image as sif
+from udockpy.store import workplace
 from udockpy.store.tree import Tree, tree_in
-from udockpy.util import tree as trees
 from udockpy.util.process import say
 
 TYPE_CHECKING = False
@@ -82,13 +81,9 @@ def opened(
     if options.unused_ok:
         for name in parsed.unused:
             say(f"the build argument {name} is not used")
-    folder = os.path.join(homes.make(home.builds), os.urandom(6).hex())
-    os.mkdir(folder, 0o700)
-    try:
+    with workplace.opened(home) as folder:
         shop = ThisNode(home, environ, making.now(environ), options.engine)
         yield Opened(parsed, options.choices, shop, folder)
-    finally:
-        trees.remove(folder)
 
 
 def is_definition(path: str) -> bool:

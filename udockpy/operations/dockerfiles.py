@@ -23,10 +23,9 @@ from udockpy.oci.image import Descriptor
 from udockpy.operations import making, trees
 from udockpy.operations.pull import PullOptions, ensure_tree, pull
 from udockpy.operations.workshop import ThisNode
-from udockpy.store import images
+from udockpy.store import images, workplace
 from udockpy.store.tree import Tree, tree_in
-from udockpy.util import atomic, lock
-from udockpy.util import tree as folders
+from udockpy.util import atomic
 from udockpy.util.process import say
 
 TYPE_CHECKING = False
@@ -70,7 +69,7 @@ def build(options: Build, environ: Mapping[str, str]) -> list[Image]:
     path = options.file or _dockerfile(options.context)
     dockerfile = grammar.parse(_read(path), os.path.relpath(path))
     hidden = _ignore(options.context, path)
-    with lock.shared(images.lock_file(home, "store")), _opened(home, options, environ) as store:
+    with _opened(home, options, environ) as store:
         result = builder.build(dockerfile, hidden, _asked(options, environ), store)
         if result.failure:
             _keep(store, result.stage)
@@ -172,12 +171,8 @@ def _keep(store: LocalStore, stage: Stage) -> None:
 
 @contextlib.contextmanager
 def _opened(home: Home, options: Build, environ: Mapping[str, str]) -> Iterator[LocalStore]:
-    folder = os.path.join(homes.make(home.builds), os.urandom(6).hex())
-    os.mkdir(folder, 0o700)
-    try:
+    with workplace.opened(home) as folder:
         yield LocalStore(home, environ, folder, options.engine, quiet=options.quiet)
-    finally:
-        folders.remove(folder)
 
 
 class LocalStore:

@@ -51,13 +51,15 @@ def _candidates(home: Home, *, caches: bool) -> Iterator[tuple[str, str]]:
     busy = {guest.target for guest in running.listing(home)}
     yield from _unneeded_images(home, busy, caches=caches)
     yield from _unneeded_files(home, busy, caches=caches)
+    if caches:
+        yield from (("build cache", path) for path in _paths(home.build_cache))
 
 
 def _halves(home: Home) -> Iterator[str]:
     """What a killed process was about to make or to remove: its name begins with a dot."""
     blobs = os.path.join(home.images, "blobs")
     folders = (home.trees, home.imported, home.files, home.containers, home.names, home.downloads)
-    for folder in (*folders, home.images, *_paths(blobs)):
+    for folder in (*folders, home.builds, home.images, *_paths(blobs)):
         yield from filter(_is_hidden, _paths(folder))
 
 
