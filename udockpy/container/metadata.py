@@ -4,7 +4,6 @@ and those of its applications.
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any, NamedTuple
 
@@ -67,6 +66,8 @@ def _read(root: Root, folder: str, files: dict[str, str]) -> Metadata:
 
 
 def _labels(text: str) -> dict[str, str]:
+    import json
+
     try:
         found = json.loads(text or "{}")
     except ValueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 
 from udockpy.container.plan import Bind
@@ -42,9 +41,15 @@ def of_binds(texts: Sequence[str], cwd: str) -> Iterator[Bind]:
 def of_mounts(texts: Sequence[str], cwd: str) -> Iterator[Bind]:
     """Reads --mount: comma separated values, one mount a line."""
     for text in texts:
-        for row in csv.reader(text.splitlines()):
-            if row:
-                yield _mount(row, text, cwd)
+        yield from _mounts(text, cwd)
+
+
+def _mounts(text: str, cwd: str) -> Iterator[Bind]:
+    import csv
+
+    for row in csv.reader(text.splitlines()):
+        if row:
+            yield _mount(row, text, cwd)
 
 
 def _bind(parts: list[str], cwd: str) -> Bind:

@@ -110,10 +110,12 @@ def _dispatch(program: str, command: str, words: list[str], environ: Mapping[str
         print(usage(program))
         return 0
     if command in ACTIONS:
-        from udockpy.dropin.apptainer import action, instances, options
+        from udockpy.dropin.apptainer import action, options
 
         wanted = options.action(command, words, environ)
-        if wanted.image.startswith(instances.SCHEME):
+        if wanted.image.startswith(options.INSTANCE):
+            from udockpy.dropin.apptainer import instances
+
             return instances.join(wanted, environ)
         return action.start(wanted, environ)
     if command in COMMANDS:

@@ -6,7 +6,6 @@ import os
 
 from udockpy.errors import ImageError, TargetError
 from udockpy.operations import files as single_files
-from udockpy.operations.pull import PullOptions, ensure_tree, pull
 from udockpy.store import files, images, targets
 
 TYPE_CHECKING = False
@@ -59,6 +58,8 @@ def pulled(
     home: Home, word: str, environ: Mapping[str, str], *, insecure: bool, fresh: bool = False
 ) -> Target:
     """The image of a reference; `fresh`: the registry is asked what it has now."""
+    from udockpy.operations.pull import PullOptions, ensure_tree, pull
+
     reference = spelled(word)
     if not reference.startswith(DOCKER):
         options = PullOptions(quiet=True, name=_name_of(reference))

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from udockpy.dropin.apptainer.action import Run
     from udockpy.home import Home
 
-SCHEME = "instance://"
 STOP_SECONDS = 10
 POLL_SECONDS = 0.05
 LIST_FLAGS = (
@@ -148,7 +147,7 @@ def stop(words: list[str], environ: Mapping[str, str]) -> int:
 
 def join(wanted: Action, environ: Mapping[str, str]) -> int:
     """exec, run, shell and test in an instance."""
-    name = wanted.image[len(SCHEME) :]
+    name = wanted.image[len(options.INSTANCE) :]
     home = homes.find(environ)
     found = _named(home, name)
     if not found:

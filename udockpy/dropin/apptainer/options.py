@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+INSTANCE = "instance://"  # before the name of one, in the place of an image
 PREFIXES = ("APPTAINER_", "SINGULARITY_")  # of variables; the first that is set wins
 
 HONOURED = (

@@ -5,7 +5,6 @@ unless --workdir says where they are to be.
 from __future__ import annotations
 
 import os
-import tempfile
 
 from udockpy.container.plan import Bind
 from udockpy.util import tree
@@ -67,6 +66,8 @@ class Session:
 
     def _own(self) -> str:
         if not self.scratch:
+            import tempfile
+
             self.scratch = tempfile.mkdtemp(prefix="udockpy-session-", dir=self.base)
         return self.scratch
 
