@@ -205,6 +205,8 @@ def test_an_image_of_a_registry_becomes_a_file_that_says_how_it_is_run(
         assert ours("run", str(name), "echo args $0", "x").stdout == b"args x\n"
         inside = ours("exec", str(name), "sh", "-c", "echo $ZOO", env={"ZOO": "host"})
         assert inside.stdout == b"a 'b\n"
+        search = ours("exec", str(name), "sh", "-c", "echo $PATH").stdout
+        assert search == b"/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin\n"
         told = ours("exec", "--env", "ZOO=told", str(name), "sh", "-c", "echo $ZOO")
         assert told.stdout == b"told\n"
         assert ours("inspect", str(name)).stdout == b"Author: me\n"

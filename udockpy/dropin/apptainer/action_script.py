@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 SCRIPT = r"""for script in /.singularity.d/env/*.sh; do
     [ ! -f "$script" ] || . "$script"
 done
+for folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
+    case :$PATH: in
+    *:$folder:*) ;;
+    *) PATH=$PATH:$folder ;;
+    esac
+done
 count=$1
 shift
 while [ "$count" -gt 0 ]; do

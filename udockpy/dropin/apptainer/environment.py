@@ -38,7 +38,10 @@ class Environment(NamedTuple):
 
     def merged(self, image: Mapping[str, str]) -> dict[str, str]:
         """All of it, for an image without scripts that says this."""
-        made = {**self.base, **self.host, **image, **self.told}
+        made = {**self.base, **self.host, **image}
+        search = made["PATH"].split(":")
+        usual = (folder for folder in GUEST_PATH.split(":") if folder not in search)
+        made = {**made, "PATH": ":".join((*search, *usual)), **self.told}
         made["PATH"] = f"{self.before_path}{made['PATH']}{self.behind_path}"
         return made
 
