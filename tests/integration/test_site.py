@@ -49,7 +49,8 @@ def site(udockpy: Udockpy, zoo: Zoo, box: Path, tmp_path: Path) -> Path:
                 mode = os.stat(path).st_mode
                 part = Path(path).relative_to(made).parts[0]
                 assert mode & 0o444 == 0o444 or part not in SHARED, path
-                os.chmod(path, mode & ~0o222)
+                if "/rootfs/" not in f"{path}/":  # modes there are those of the guest's files
+                    os.chmod(path, mode & ~0o222)
     os.chmod(made, 0o555)
     udockpy.environ["UDOCKPY_SITE_STORE"] = os.fspath(made)
     yield made

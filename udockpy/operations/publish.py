@@ -41,9 +41,10 @@ def publish(environ: Mapping[str, str]) -> str:
 
 
 def _publish_tree(folder: str) -> None:
-    tree = tree_in(folder)
-    _open_files(tree)
-    _allow(tree.fakedb, READ)
+    _open_files(tree_in(folder))
+    for path in (os.path.join(folder, name) for name in os.listdir(folder)):
+        if os.path.isfile(path):
+            _allow(path, READ)
     _allow(folder, ENTER)  # last: until then nobody uses it
 
 
