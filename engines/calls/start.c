@@ -13,6 +13,7 @@
 #define PR_CAPBSET_READ_NR 23
 #define SIGSTACK_EXTRA 16384
 #define ROOT_FD_MAX 4095 /* fork(2) copies the table of descriptors up to the highest */
+#define PLACED_MAX 4	 /* at once, and a few that somebody else has there */
 #define ST_RDONLY 1
 #define HINT_HELP "see the plan words in docs/reference/plan.md"
 
@@ -202,23 +203,30 @@ static unsigned last_capability(void)
 	return cap;
 }
 
-/* Moves `fd` to a number that programs do not use: the first one beyond the soft limit of open files, where the kernel
- * itself refuses them dup2(2). Returns the number. */
+/* Moves `fd` to `number` when that is free. Returns whether it did. */
+static bool move_to(int fd, long number)
+{
+	if (sys_fcntl((int)number, F_GETFD, 0) != -EBADF || fd_place(fd, (int)number) != number)
+		return false;
+	(void)sys_close(fd);
+	return true;
+}
+
+/* Moves `fd` to a number that programs do not use: one of the first beyond the soft limit of open files, where the
+ * kernel itself refuses them dup2(2), or below it where that is the hard limit, too. Returns the number. */
 static int place_beyond(int fd)
 {
 	struct rlimit64 limit = { 0 };
-	long high;
+	long soft, number;
 
 	(void)SYS4(prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
-	high = limit.rlim_cur < ROOT_FD_MAX ? (long)limit.rlim_cur : ROOT_FD_MAX;
-	for (; high > fd; high--) {
-		if (sys_fcntl((int)high, F_GETFD, 0) != -EBADF)
-			continue;
-		if (fd_place(fd, (int)high) == high) {
-			(void)sys_close(fd);
-			return (int)high;
-		}
-	}
+	soft = limit.rlim_cur < ROOT_FD_MAX ? (long)limit.rlim_cur : ROOT_FD_MAX;
+	for (number = soft; number < soft + PLACED_MAX; number++)
+		if (move_to(fd, number))
+			return (int)number;
+	for (number = soft - 1; number > fd; number--)
+		if (move_to(fd, number))
+			return (int)number;
 	return fd;
 }
 
