@@ -17,7 +17,7 @@ HERE = {
     name: row
     for name, row in ROWS.items()
     if row.groups & (core.PATH | core.GUARD)
-    and row.when not in (core.WHEN_HIDDEN, core.WHEN_ADDRESS)
+    and row.when not in (core.WHEN_HIDDEN, core.WHEN_ADDRESS, core.WHEN_IOCTL)
 }
 
 
