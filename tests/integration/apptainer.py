@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -330,7 +331,7 @@ BINDS = {
     "nothing can be written": sh("touch /new", status=1, error="Read-only file system"),
     "--writable-tmpfs": sh("touch /new; ls /new", "--writable-tmpfs", output="/new"),
     "--fakeroot": sh("id -u; echo $HOME", "--fakeroot", output="0\n/root"),
-    "who one is": sh("id -un", output=os.environ.get("USER", "")),
+    "who one is": sh("id -un", output=pwd.getpwuid(os.getuid()).pw_name),
     "what is nothing": sh("ls /etc/empty"),
 }  # fmt: skip
 TABLES = {"status": STATUS, "running": RUNNING, "environment": ENVIRONMENT, "binds": BINDS}

@@ -196,7 +196,11 @@ def test_names_and_containers_that_will_not_do(
     )
     words = udockpy.words("exec", container, "/bin/cat")
     with subprocess.Popen(
-        words, env=udockpy.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        words,
+        env=udockpy.environ,
+        cwd=udockpy.cwd,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as guest:
         assert guest.stdin is not None
         assert guest.stdout is not None

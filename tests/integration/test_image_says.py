@@ -89,7 +89,9 @@ def test_the_stop_signal_is_the_image_s(udockpy: Udockpy, image: str) -> None:
     name = build(udockpy, image, "STOPSIGNAL SIGUSR1")
     script = "trap 'echo heard; exit 3' USR1; echo begun; while :; do sleep 0.1; done"
     words = udockpy.words("run", "--name", "work", name, "sh", "-c", script)
-    with subprocess.Popen(words, env=udockpy.environ, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        words, env=udockpy.environ, cwd=udockpy.cwd, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"begun\n"
         udockpy.output("stop", "work")

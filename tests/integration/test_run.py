@@ -176,7 +176,7 @@ def test_what_runs_is_listed_and_kept(udockpy: Udockpy, image: str) -> None:
     finally:
         guest.send_signal(signal.SIGTERM)
         guest.wait()
-    assert udockpy.output("ps") == "PID  ENGINE  TARGET  COMMAND"
+    assert udockpy.output("ps") == "PID  ENGINE  TARGET  NAME  COMMAND"
     udockpy.output("rm", "work")
     assert udockpy.state() == ["imported/small"]
 
