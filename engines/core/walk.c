@@ -573,6 +573,19 @@ static void start_rest(struct walk *w, const char *guest_path, size_t len)
 	memcpy(w->rest, guest_path, len + 1);
 }
 
+/* Whether a component is longer than any file system takes. */
+static bool has_long_name(const char *path)
+{
+	size_t n = 0;
+
+	for (; *path; path++) {
+		n = *path == '/' ? 0 : n + 1;
+		if (n > NAME_MAX)
+			return true;
+	}
+	return false;
+}
+
 /* What a relative path names has a longer path than fits, though its start had one that did: plain names may lead
  * there, as they do from a start that has none. */
 static int walk_beyond(struct walk *w, int dirfd, const char *guest_path, size_t len, struct where *ret)
@@ -629,7 +642,7 @@ int view_walk(const struct view *v, const struct here *here, struct scratch *s, 
 		} else {
 			ret = step(&w, ret_where);
 		}
-		if (ret == -ENAMETOOLONG && guest_path[0] != '/')
+		if (ret == -ENAMETOOLONG && guest_path[0] != '/' && !has_long_name(guest_path))
 			return walk_beyond(&w, dirfd, guest_path, len, ret_where);
 		if (ret < 0)
 			return (int)ret;

@@ -32,6 +32,7 @@ def udockpy(product: Product, *words: str | Path) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "udockpy", *map(os.fspath, words)],
         env=product.environment(),
+        cwd="/",
         capture_output=True,
         check=False,
         timeout=60,

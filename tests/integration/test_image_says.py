@@ -101,6 +101,7 @@ def test_the_stop_signal_is_the_image_s(udockpy: Udockpy, image: str) -> None:
     with subprocess.Popen(
         udockpy.words("run", "--name", "other", plain, "sh", "-c", "echo begun; exec sleep 60"),
         env=udockpy.environ,
+        cwd=udockpy.cwd,
         stdout=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
