@@ -8,14 +8,6 @@
 #define DT_LNK 10
 #define SEEK_SET 0
 
-struct entry {
-	uint64_t ino;
-	int64_t off;
-	uint16_t size;
-	unsigned char type;
-	char name[];
-};
-
 /* The binds of a view that a directory of the image does not list by itself, by that directory. Found out by the first
  * listing of a process: most never list anything. Threads may do it at once; they write the same. */
 static SELDOM struct {
@@ -85,7 +77,7 @@ static bool lists_missing(unsigned i, const struct stat *dir)
 
 static uint16_t entry_size(const struct bind *b)
 {
-	size_t size = sizeof(struct entry) + strlen(last_component(b->guest)) + 1;
+	size_t size = sizeof(struct dirent64) + strlen(last_component(b->guest)) + 1;
 
 	return (uint16_t)((size + 7) & ~(size_t)7);
 }
@@ -118,7 +110,7 @@ static long append_missing(const struct view *v, const struct stat *dir, char *b
 {
 	for (unsigned i = 0; i < missing.n; i++) {
 		const struct bind *b = &v->binds[missing.at[i].bind];
-		struct entry *e = (struct entry *)(void *)(buf + n);
+		struct dirent64 *e = (struct dirent64 *)(void *)(buf + n);
 		const char *name = last_component(b->guest);
 		struct stat st;
 
@@ -147,7 +139,7 @@ static void look_through(int fd, char *buf, struct listing *l)
 	struct stat st;
 
 	for (long at = 0; at < l->n;) {
-		struct entry *e = (struct entry *)(void *)(buf + at);
+		struct dirent64 *e = (struct dirent64 *)(void *)(buf + at);
 		uint16_t size = e->size;
 		uint64_t number;
 
@@ -170,10 +162,10 @@ static void tell_devices(int fd, char *buf, long n)
 {
 	struct fakedb_record record;
 	struct fakedb_key key;
-	struct entry *e;
+	struct dirent64 *e;
 
 	for (long at = 0; at < n; at += e->size) {
-		e = (struct entry *)(void *)(buf + at);
+		e = (struct dirent64 *)(void *)(buf + at);
 		if (e->type == DT_REG && fakedb_maybe(&engine.db, e->ino) &&
 		    owner_record(fd, e->name, AT_SYMLINK_NOFOLLOW, &key, &record) && (record.has & FAKEDB_NODE))
 			e->type = (unsigned char)((record.mode & S_IFMT) >> 12);

@@ -21,15 +21,6 @@
 #define WALK_DEPTH_MAX 256
 #define NEW_NAME ".udockpy-own-"
 
-/* What getdents64(2) writes. */
-struct dirent64 {
-	uint64_t ino;
-	int64_t offset;
-	uint16_t size;
-	unsigned char type;
-	char name[];
-};
-
 /* A shared file of which a copy is made. */
 struct parting {
 	char path[PATH_MAX]; /* of the file, on the host */
@@ -308,7 +299,7 @@ static bool walk_enter(struct names *walk, const struct dirent64 *e)
 	n = n < 0 ? n : str_append(walk->path, sizeof(walk->path), (size_t)n, e->name);
 	if (n < 0)
 		return false;
-	walk->level[walk->depth++].offset = e->offset;
+	walk->level[walk->depth++].offset = e->off;
 	walk->level[walk->depth].offset = 0;
 	walk->level[walk->depth].length = (size_t)n;
 	return true;

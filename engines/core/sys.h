@@ -22,6 +22,15 @@
 #include <asm/fcntl.h>
 #endif
 
+/* What getdents64(2) writes. */
+struct dirent64 {
+	uint64_t ino;
+	int64_t off;
+	uint16_t size;
+	unsigned char type;
+	char name[];
+};
+
 #define SYS0(name) arch_syscall3(__NR_##name, 0, 0, 0)
 #define SYS1(name, a) arch_syscall3(__NR_##name, (long)(a), 0, 0)
 #define SYS2(name, a, b) arch_syscall3(__NR_##name, (long)(a), (long)(b), 0)

@@ -51,14 +51,6 @@ static void confine(int fd)
 	(void)sys_close((int)confined);
 }
 
-struct entry { /* struct linux_dirent64 */
-	uint64_t ino;
-	int64_t offset;
-	uint16_t size;
-	uint8_t type;
-	char name[];
-};
-
 void inherited_confine(void)
 {
 	static _Alignas(8) char entries[ENTRIES_SIZE];
@@ -68,7 +60,7 @@ void inherited_confine(void)
 		return;
 	while ((n = SYS3(getdents64, list, entries, sizeof(entries))) > 0) {
 		for (long at = 0; at < n;) {
-			const struct entry *entry = (const void *)(entries + at);
+			const struct dirent64 *entry = (const void *)(entries + at);
 			uint64_t fd;
 
 			if (str_to_u64(entry->name, &fd))

@@ -199,14 +199,6 @@ static long copy_entry(int from, int to, const char *name)
 	return r;
 }
 
-struct entry { /* struct linux_dirent64 */
-	uint64_t ino;
-	int64_t offset;
-	uint16_t size;
-	uint8_t type;
-	char name[];
-};
-
 static long copy_entries(int from, int to)
 {
 	static _Alignas(8) char entries[ENTRIES_SIZE];
@@ -214,7 +206,7 @@ static long copy_entries(int from, int to)
 
 	while ((r = SYS3(getdents64, from, entries, sizeof(entries))) > 0) {
 		for (long at = 0; at < r;) {
-			const struct entry *entry = (const void *)(entries + at);
+			const struct dirent64 *entry = (const void *)(entries + at);
 			long error = 0;
 
 			if (!str_eq(entry->name, ".") && !str_eq(entry->name, ".."))
