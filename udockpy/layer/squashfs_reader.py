@@ -127,6 +127,7 @@ class SquashfsReader:
         )
         self.blocks: dict[int, tuple[bytes, int]] = {}  # metadata by its place in the file
         self.data: tuple[int, bytes] = (-1, b"")  # the last block of fragments
+        self.tables: dict[int, list[bytes]] = {}  # what _table() read, by its start
         ids = self._table(self.super.id_table, self.super.ids, COUNT.size)
         self.ids: list[int] = [COUNT.unpack(row)[0] for row in ids]
         self.seen: dict[int, str] = {}  # files with several names, by inode number
@@ -329,6 +330,8 @@ class SquashfsReader:
 
     def _table(self, start: int, count: int, size: int) -> list[bytes]:
         """Rows of `size` bytes in blocks of metadata, whose places are listed at `start`."""
+        if start in self.tables:
+            return self.tables[start]
         if count * size > 1 << 28:
             raise self._bad("a table is too large")
         blocks = -(-count * size // METADATA)
@@ -336,7 +339,9 @@ class SquashfsReader:
         content = b"".join(self.metadata(place)[0] for place in places)
         if len(content) < count * size:
             raise self._bad("a table is cut short")
-        return [content[at : at + size] for at in range(0, count * size, size)]
+        rows = [content[at : at + size] for at in range(0, count * size, size)]
+        self.tables[start] = rows
+        return rows
 
     def metadata(self, at: int) -> tuple[bytes, int]:
         """The block of metadata at a place of the filesystem, and where the next one is."""
