@@ -6,7 +6,6 @@ Three nodes belong to the ordinary tests, the rest to ``make test-lockdown``: ha
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Callable
 import pytest
 from support.nodes import NODES, NOTHING, Node
 from support.product import ENGINE_REFUSED, Product, text
-from support.world import World, copy_tree, remove_tree
+from support.world import World, copy_tree, copy_with_debs, remove_tree
 
 from udockpy.engines import ENGINES
 
@@ -49,13 +48,11 @@ def place() -> Iterator[Path]:
 def fresh(world: World, place: Path) -> Path:
     """A bookworm that knows its packages, and has them in apt's cache."""
     sandbox = place / "fresh"
-    copy_tree(world.guest("bookworm"), sandbox)
+    copy_with_debs(world, sandbox)
     done = Product("auto", place / "home").run(
         sandbox, "apt-get", "update", options=["--root"], timeout=180
     )
     assert done.returncode == 0, text(done)
-    for deb in world.debs().glob("*.deb"):
-        shutil.copyfile(deb, sandbox / "var/cache/apt/archives" / deb.name)
     return sandbox
 
 

@@ -16,7 +16,7 @@ from typing import Callable
 import pytest
 from conftest import product_for
 from support.product import LOCKDOWN, Product, text
-from support.world import PROGRAMS, World, copy_tree, remove_tree
+from support.world import PROGRAMS, World, copy_with_debs, remove_tree
 
 LOCK = ("--no-userns", "--no-mount", "--no-ptrace")
 FIRST = ["openssh-server", "man-db", "git", "python3", "gcc", "dbus"]
@@ -49,18 +49,11 @@ def node(
     return Product("trap", place / "home", lock=LOCK)
 
 
-def with_debs(world: World, sandbox: Path) -> Path:
-    """A bookworm with the packages in apt's cache, so that only the lists are downloaded."""
-    copy_tree(world.guest("bookworm"), sandbox)
-    for deb in world.debs().glob("*.deb"):
-        shutil.copyfile(deb, sandbox / "var/cache/apt/archives" / deb.name)
-    return sandbox
-
-
 @pytest.fixture(scope="module")
 def installed(node: Product, world: World, place: Path) -> Path:
     """The sandbox after apt-get install, with apt's own sandbox user."""
-    sandbox = with_debs(world, place / "sandbox")
+    sandbox = place / "sandbox"
+    copy_with_debs(world, sandbox)
     environ = node.environment(DEBIAN_FRONTEND="noninteractive")
     options = ["--root", "-e", "DEBIAN_FRONTEND"]
     update = node.run(sandbox, "apt-get", "update", options=options, environ=environ, timeout=180)

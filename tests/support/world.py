@@ -98,6 +98,13 @@ def copy_tree(source: Path, target: Path) -> None:
     assert reader.wait() == 0
 
 
+def copy_with_debs(world: World, sandbox: Path) -> None:
+    """A bookworm with the packages in apt's cache, so that only the lists are downloaded."""
+    copy_tree(world.guest("bookworm"), sandbox)
+    for deb in world.debs().glob("*.deb"):
+        shutil.copyfile(deb, sandbox / "var/cache/apt/archives" / deb.name)
+
+
 def remove_tree(path: Path) -> None:
     """Removes what a test made, whatever modes it left."""
     if not path.exists():

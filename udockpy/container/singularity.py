@@ -7,18 +7,21 @@ from __future__ import annotations
 ENVIRONMENT = "/.singularity.d/env"
 RUNSCRIPT = "/.singularity.d/runscript"
 
-# The scripts come first, then what the user set, as Apptainer has it. $1 counts his variables.
-ACTION = f"""for script in {ENVIRONMENT}/*.sh; do
+READ_SCRIPTS = f"""for script in {ENVIRONMENT}/*.sh; do
     [ ! -f "$script" ] || . "$script"
 done
-count=$1
+"""
+# $1 counts the variables that follow.
+EXPORT = """count=$1
 shift
 while [ "$count" -gt 0 ]; do
     export "$1"
     shift
     count=$((count - 1))
 done
-unset script count
+"""
+# The scripts come first, then what the user set, as Apptainer has it.
+ACTION = f"""{READ_SCRIPTS}{EXPORT}unset script count
 exec "$@"
 """
 

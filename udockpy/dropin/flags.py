@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from udockpy.errors import UsageError
+from udockpy.errors import Error, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 SWITCH, VALUE, LIST = "switch", "value", "list"
 TRUE = ("", "1", "t", "true", "y", "yes")
@@ -51,6 +51,23 @@ class Given(NamedTuple):
     def names(self) -> set[str]:
         """All flags that were given, but for switches that were given as off."""
         return {*(name for name, on in self.switches.items() if on), *self.values, *self.lists}
+
+
+def judge(
+    given: Given,
+    *,
+    refused: Sequence[Flag],
+    without_effect: Sequence[Flag],
+    warn: Callable[[str], None],
+) -> None:
+    """Warns of flags without effect, and refuses what we cannot do: nothing is ignored silently."""
+    names = given.names()
+    for flag in refused:
+        if flag.names[0] in names:
+            raise Error(f"{flag.names[0]} is not supported by udockpy: {flag.means}")
+    for flag in without_effect:
+        if flag.names[0] in names:
+            warn(f"{flag.names[0]} has no effect: {flag.means}")
 
 
 def switch(text: str) -> bool:

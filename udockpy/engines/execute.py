@@ -9,27 +9,13 @@ import signal
 
 from udockpy.errors import HelperError, reason_of
 from udockpy.native import HINT
-from udockpy.util.process import PYTHON_IGNORES
+from udockpy.util.process import FORWARDED, PYTHON_IGNORES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
     from udockpy.engines.interface import Launch
-
-# Everything that somebody may send to the process he started. Stops by the terminal reach the guest
-# by themselves.
-FORWARDED = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGALRM,
-    signal.SIGCONT,
-    signal.SIGWINCH,
-)
 
 
 def execute(launch: Launch) -> NoReturn:

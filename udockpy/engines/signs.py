@@ -8,6 +8,7 @@ import os
 from typing import NamedTuple
 
 from udockpy import native
+from udockpy.util import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -180,9 +181,7 @@ def _has_range(file: str, user: str) -> bool:
 
 
 def _tool(name: str) -> Tool:
-    import shutil
-
-    path = shutil.which(name) or shutil.which(name, path="/usr/bin:/bin:/usr/sbin:/sbin")
+    path = process.which(name)
     if not path:
         return Tool("")
     found = os.stat(path)

@@ -16,6 +16,7 @@ from udockpy.tracer.core import AT_FDCWD
 from udockpy.tracer.openat2 import open_without_links
 from udockpy.tracer.process import Process
 from udockpy.tracer.tracee import SYSCALL_STOP, WALL, Ended, NoRoom, Tracee
+from udockpy.util.process import FORWARDED
 
 # What python-ptrace has no names for.
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_LISTEN = 0x4206, 0x4207, 0x4208
@@ -32,18 +33,6 @@ BIRTHS = (binding.PTRACE_EVENT_FORK, binding.PTRACE_EVENT_VFORK, binding.PTRACE_
 CLONE_VM, CLONE_VFORK, CLONE_THREAD = 0x100, 0x4000, 0x10000
 
 STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
-FORWARDED = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGALRM,
-    signal.SIGCONT,
-    signal.SIGWINCH,
-)
-
 WAITED = {*FORWARDED, signal.SIGCHLD}
 
 Watch = Callable[[Tracee], None]  # told of every call when it has ended

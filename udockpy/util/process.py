@@ -14,6 +14,19 @@ if TYPE_CHECKING:
 
 # Python ignores these from its start, and ignored signals would be inherited.
 PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
+# Everything that somebody may send to the process he started. Stops by the terminal reach the guest
+# by themselves.
+FORWARDED = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGCONT,
+    signal.SIGWINCH,
+)
 
 
 def capture(argv: Sequence[str], *, environ: Mapping[str, str]) -> tuple[int, bytes]:

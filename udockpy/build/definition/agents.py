@@ -11,6 +11,7 @@ from udockpy.build import rootfs
 from udockpy.build.definition import grammar
 from udockpy.build.workshop import Guest
 from udockpy.errors import BuildError, reason_of
+from udockpy.util import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _included(beginning: Beginning) -> list[str]:
 
 def _program(beginning: Beginning, *names: str) -> str:
     for name in names:
-        path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/bin:/bin")
+        path = process.which(name)
         if path:
             return path
     hint = f"install the package {names[0]}, or begin from an image: Bootstrap: docker"

@@ -4,6 +4,8 @@ image make of it, so a shell of the image must read them before the command is l
 
 from __future__ import annotations
 
+from udockpy.container.singularity import EXPORT, READ_SCRIPTS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from udockpy.dropin.apptainer.environment import Environment
@@ -11,10 +13,9 @@ if TYPE_CHECKING:
 # Its arguments: a count, and as many NAME=VALUE that the image's
 # scripts may overrule; a count, and as many that overrule them; what comes before and after the
 # image's PATH; the command.
-SCRIPT = r"""for script in /.singularity.d/env/*.sh; do
-    [ ! -f "$script" ] || . "$script"
-done
-for folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
+SCRIPT = (
+    READ_SCRIPTS
+    + r"""for folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
     case :$PATH: in
     *:$folder:*) ;;
     *) PATH=$PATH:$folder ;;
@@ -27,14 +28,9 @@ while [ "$count" -gt 0 ]; do
     shift
     count=$((count - 1))
 done
-count=$1
-shift
-while [ "$count" -gt 0 ]; do
-    export "$1"
-    shift
-    count=$((count - 1))
-done
-PATH=$1$PATH$2
+"""
+    + EXPORT
+    + r"""PATH=$1$PATH$2
 shift 2
 fatal() {
     echo "FATAL:   $*" >&2
@@ -59,6 +55,7 @@ esac
 unset script count folder
 exec "$@"
 """
+)
 
 
 def wrapped(command: tuple[str, ...], environment: Environment) -> tuple[str, ...]:

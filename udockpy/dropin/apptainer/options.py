@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from udockpy.dropin.apptainer import messages
-from udockpy.dropin.flags import LIST, SWITCH, VALUE, Flag, Given, parse, several, switch
+from udockpy.dropin.flags import LIST, SWITCH, VALUE, Flag, Given, judge, parse, several, switch
 from udockpy.errors import Error, UsageError
 
 TYPE_CHECKING = False
@@ -129,7 +129,7 @@ class Action(NamedTuple):
 def action(verb: str, words: Sequence[str], environ: Mapping[str, str]) -> Action:
     """Reads a command line that starts a guest."""
     given = with_variables(parse(words, TABLE, mixed=False), TABLE, environ)
-    judge(given)
+    _judge(given)
     least = 2 if verb == "exec" else 1
     if len(given.words) < least:
         raise UsageError(f"requires at least {least} arg(s), only received {len(given.words)}")
@@ -191,15 +191,8 @@ def _variables(flag: Flag, environ: Mapping[str, str]) -> Iterator[str]:
                 break
 
 
-def judge(given: Given) -> None:
-    """Warns of flags without effect, and refuses what we cannot do: nothing is ignored silently."""
-    names = given.names()
-    for flag in REFUSED:
-        if flag.names[0] in names:
-            raise Error(f"{flag.names[0]} is not supported by udockpy: {flag.means}")
-    for flag in WITHOUT_EFFECT:
-        if flag.names[0] in names:
-            messages.warn(f"{flag.names[0]} has no effect: {flag.means}")
+def _judge(given: Given) -> None:
+    judge(given, refused=REFUSED, without_effect=WITHOUT_EFFECT, warn=messages.warn)
     if given.all("--overlay"):
         reason = "keep changes in a sandbox, with --writable"
         raise Error(f"--overlay is not supported by udockpy: {reason}")

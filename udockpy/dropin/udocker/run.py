@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from udockpy import home as homes
 from udockpy.container.options import RunOptions
-from udockpy.dropin.flags import LIST, VALUE, Flag, parse, several
+from udockpy.dropin.flags import LIST, VALUE, Flag, judge, parse, several
 from udockpy.dropin.udocker import messages, modes
-from udockpy.errors import Error, UsageError
+from udockpy.errors import UsageError
 from udockpy.operations import create as creating
 from udockpy.operations import run as running
 from udockpy.store import containers, images
@@ -62,7 +62,7 @@ SYSTEM = ("/dev", "/proc", "/sys", "/etc/resolv.conf", "/etc/host.conf", "/lib/m
 def run(words: list[str], environ: Mapping[str, str]) -> int:
     """run CONTAINER|IMAGE [COMMAND...]."""
     given = parse(words, TABLE, mixed=False)
-    _judge(given)
+    judge(given, refused=REFUSED, without_effect=WITHOUT_EFFECT, warn=messages.warn)
     where = given.value("--location")
     if not where and not given.words:
         raise UsageError("must specify container_id or image")
@@ -97,16 +97,6 @@ def run(words: list[str], environ: Mapping[str, str]) -> int:
 def image_name(home: Home, word: str) -> str:
     """An image of the store, else one of a registry: udocker pulls bare words, too."""
     return word if images.find(home, word) is not None else f"docker://{word}"
-
-
-def _judge(given: Given) -> None:
-    names = given.names()
-    for flag in REFUSED:
-        if flag.names[0] in names:
-            raise Error(f"{flag.names[0]} is not supported by udockpy: {flag.means}")
-    for flag in WITHOUT_EFFECT:
-        if flag.names[0] in names:
-            messages.warn(f"{flag.names[0]} has no effect: {flag.means}")
 
 
 def _reused(home: Home, name: str, word: str, environ: Mapping[str, str]) -> str:
